@@ -1,0 +1,218 @@
+"""What we ask of a Salesforce org: the operations, the rows they answer with, and how they can fail.
+
+`salesforce.SalesforceOrg` is the one implementation that speaks HTTP. Everything above works on these types only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from workbench.errors import WorkbenchError
+
+OBJECTS = ("Lead", "Contact")
+OPT_OUT_FIELD = "HasOptedOutOfEmail"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrgRow:
+    """One Lead or Contact as read from the org at one moment.
+
+    ``opt_outs`` maps each configured opt-out field to its value. Datetimes are UTC-aware with whole seconds, as Salesforce
+    stamps them. ``email`` is as stored in Salesforce, not normalised.
+    """
+
+    record_id: str
+    object: str
+    email: str = field(repr=False)
+    opt_outs: dict[str, bool]
+    system_modstamp: datetime
+    last_modified_date: datetime
+    last_modified_by: str
+    first_name: str = field(default="", repr=False)
+    last_name: str = field(default="", repr=False)
+    company: str = field(default="", repr=False)
+    is_deleted: bool = False
+    is_converted: bool = False
+    converted_contact_id: str | None = None
+    merged_into: str | None = None
+    bounced_at: datetime | None = None
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether any of the configured opt-out fields is set: least permissive wins."""
+        return any(self.opt_outs.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldChange:
+    """One row of LeadHistory/ContactHistory for an opt-out field; ``at`` to the second, order within a second undefined."""
+
+    record_id: str
+    field: str
+    old: bool | None
+    new: bool | None
+    at: datetime
+    by: str
+    by_name: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """All rows of some people, read in one logical step.
+
+    ``server_time`` is the org's own ``Date`` header when the answer was made. ``rows`` holds every row whose id was asked
+    for or whose address equals one asked for; ids that the org no longer knows are in ``missing``.
+    """
+
+    rows: tuple[OrgRow, ...]
+    history: tuple[FieldChange, ...]
+    missing: frozenset[str]
+    server_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalClear:
+    """Clear the opt-out fields of one row, if it was not modified after ``unmodified_since`` (its SystemModstamp as read)."""
+
+    record_id: str
+    object: str
+    fields: tuple[str, ...]
+    unmodified_since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowAnswer:
+    """What the org said about one row of a write.
+
+    ``outcome``: ``done`` (2xx), ``conflict`` (412: modified since), ``gone``, ``refused`` (permission, rule, converted),
+    ``locked`` or ``unknown`` (no answer, 5xx: it may or may not have been applied). ``code`` is Salesforce's error code.
+    """
+
+    record_id: str
+    outcome: str
+    code: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrgIdentity:
+    """Which org this is and as whom we are logged in. ``kind``: ``production``, ``sandbox`` or ``scratch``."""
+
+    org_id: str
+    name: str
+    kind: str
+    user_id: str
+    api_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldAccess:
+    """What the logged-in user may do with one opt-out field of one object."""
+
+    object: str
+    field: str
+    readable: bool
+    updateable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiUsage:
+    """API calls used and allowed in the org's current 24 hours."""
+
+    used: int
+    allowed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """Ids changed and deleted in a window; ``covered_until`` is where the next window starts (latestDateCovered)."""
+
+    updated: tuple[str, ...]
+    deleted: tuple[str, ...]
+    covered_until: datetime
+
+
+class Org(Protocol):
+    """A Salesforce org as this product needs it. Every method raises only `OrgError` subclasses."""
+
+    opt_out_fields: tuple[str, ...]
+
+    def identity(self) -> OrgIdentity:
+        """Who and where we are."""
+
+    def access(self) -> tuple[FieldAccess, ...]:
+        """Field permissions of every configured opt-out field on Lead and Contact."""
+
+    def usage(self) -> ApiUsage:
+        """API calls used today."""
+
+    def read(self, *, record_ids: Sequence[str], addresses: Sequence[str], history: bool) -> Reading:
+        """Every Lead/Contact with one of these ids or addresses (any case), deleted ones included, with field history.
+
+        One composite API call for up to about 200 ids and 200 addresses.
+        """
+
+    def clear(self, writes: Sequence[ConditionalClear]) -> tuple[RowAnswer, ...]:
+        """Clear opt-outs conditionally: at most 25 rows, one composite call, conditions inside its body.
+
+        Never raises for a lost answer: those rows are ``unknown``. Raises before sending for authentication or quota.
+        """
+
+    def opt_out(self, rows: Sequence[tuple[str, str]]) -> tuple[RowAnswer, ...]:
+        """Set every opt-out field of (object, record id) rows, unconditionally: the safe direction. Any number of rows."""
+
+    def pull(self, object: str) -> Iterator[Sequence[OrgRow]]:
+        """Every row of one object, deleted and merged ones included, page by page (REST when few, Bulk 2.0 when many)."""
+
+    def pull_history(self, object: str) -> Iterator[Sequence[FieldChange]]:
+        """Every opt-out field change of one object, page by page."""
+
+    def changes(self, object: str, *, since: datetime) -> Changes:
+        """What was updated or deleted since a moment (getUpdated, getDeleted)."""
+
+    def rows(self, object: str, record_ids: Iterable[str]) -> Iterator[Sequence[OrgRow]]:
+        """Some rows by id, deleted ones included, in pages."""
+
+
+class OrgError(WorkbenchError):
+    """Salesforce could not be asked or said no; the text holds status, code and ids, never a reply body."""
+
+    default_advice = "Nothing was lost; run the same command again, or `workbench org check` to see what is wrong."
+    pauses = True
+    """Whether a batch waits for a person to resume it."""
+
+
+class OrgUnreachableError(OrgError):
+    """No connection, a timeout, a 5xx or an answer that isn't Salesforce's, after the allowed retries."""
+
+    default_advice = "Check the address and the network, then run the same command again (`batch resume` for a batch)."
+
+
+class OrgAuthenticationError(OrgError):
+    """The credentials were not accepted, or expired and a new login did not help."""
+
+    default_advice = "Log in again with `workbench org login`."
+
+
+class OrgQuotaError(OrgError):
+    """The org's daily API calls are used up, or too many long calls run at once."""
+
+    default_advice = "Wait for the org's limit to recover, then resume."
+
+
+class OrgPermissionError(OrgError):
+    """The user lacks access to an object or field: field-level security, or the field does not exist."""
+
+    default_advice = "Have an administrator give the integration user read and edit access to the opt-out field."
+
+
+class OrgRefusedError(OrgError):
+    """Salesforce refused a request as malformed or against its rules."""
+
+
+class OrgNotAllowedError(OrgError):
+    """A request would have left for a host that this workspace is not bound to; it was not sent."""
+
+    default_advice = "Check [org] in workbench.toml; a demo or test workspace only ever speaks to 127.0.0.1."

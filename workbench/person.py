@@ -1,0 +1,123 @@
+"""Who a record is about: e-mail addresses, Salesforce ids, ids of our own, and the forms that are safe to print.
+
+Decides when two spellings are the same address or the same Salesforce record. Knows nothing of registers or orgs.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+
+ID_SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+SALESFORCE_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+LONGEST_ADDRESS = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
+
+
+def normalize_address(text: str) -> str:
+    """The form under which two spellings of one mailbox are compared: NFC, no surrounding space, lower case, ASCII domain.
+
+    The local part is folded too: RFC 5321 allows mailboxes that differ by case only, no provider in use has them, and
+    treating two spellings as one person can only keep more people opted out. Returns "" for what can't be an address.
+    """
+    address = unicodedata.normalize("NFC", text).strip()
+    if len(address) > LONGEST_ADDRESS or any(c.isspace() or not c.isprintable() for c in address):
+        return ""
+    local, at, domain = address.rpartition("@")
+    if not (local and at and domain):
+        return ""
+    return f"{unicodedata.normalize('NFC', local.casefold())}@{ascii_domain(domain)}"
+
+
+def ascii_domain(domain: str) -> str:
+    """A domain in lower-case ASCII (IDNA), or lower-cased as it is where IDNA does not know it."""
+    domain = domain.rstrip(".").lower()
+    try:
+        return domain.encode("idna").decode("ascii") if not domain.isascii() else domain
+    except UnicodeError:
+        return domain
+
+
+def domain_of(address: str) -> str:
+    """What stands behind the last @ of a normalised address; "" where there is none."""
+    return address.rpartition("@")[2] if "@" in address else ""
+
+
+def redact(address: str) -> str:
+    """A form for screens that must not show the address: first letter and domain's last label, ``j…@….org``."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}…@….{domain.rpartition('.')[2]}" if local else "…"
+
+
+def salesforce_id_18(text: str) -> str:
+    """A Salesforce id in its 18-character, case-safe form.
+
+    Source: Salesforce help "How to convert 15-character ids"; each block of five characters yields one suffix character.
+
+    Raises:
+        ValueError: not 15 or 18 letters and digits, or an 18-character id whose suffix does not fit.
+    """
+    text = text.strip()
+    if not SALESFORCE_ID.fullmatch(text):
+        raise ValueError("a Salesforce id has 15 or 18 letters and digits")
+    stem = text[:15]
+    suffix = "".join(
+        ID_SUFFIX[sum(1 << i for i, c in enumerate(stem[block : block + 5]) if "A" <= c <= "Z")] for block in (0, 5, 10)
+    )
+    if len(text) == 18 and text[15:].upper() != suffix:
+        raise ValueError("the last three characters of this Salesforce id do not fit the first fifteen")
+    return stem + suffix
+
+
+def new_id() -> str:
+    """A new UUIDv7 (RFC 9562 5.7): sorts by time of creation, 32 hexadecimal digits with dashes."""
+    value = (int(time.time() * 1000) << 80) | secrets.randbits(80)
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """One human in the register, as it stands now.
+
+    ``email`` is normalised (see `normalize_address`), ``email_as_given`` the spelling that came in. ``version`` grows with
+    every change of the person or its unsubscribes; a decision taken on one version does not hold on another.
+    """
+
+    person_id: str
+    email: str
+    email_as_given: str
+    version: int
+    first_name: str = ""
+    last_name: str = ""
+    company: str = ""
+    title: str = ""
+    salesforce_ids: tuple[str, ...] = ()
+    external_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"Person({self.person_id})"  # logs and notebooks must not carry the address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsubscribe:
+    """One episode of a person being opted out in the register; open until ``closed_at`` is set, never deleted.
+
+    ``opted_out_at`` is when the person (or the system named by ``source``) acted, ``recorded_at`` when we learnt of it.
+    """
+
+    unsubscribe_id: str
+    person_id: str
+    opted_out_at: datetime
+    source: str
+    detail: str = field(default="", repr=False)
+    recorded_at: datetime
+    closed_at: datetime | None = None
+
+
+UNSUBSCRIBE_SOURCES = ("clicked_link", "manual", "salesforce_sync", "bounce", "spam_complaint", "import")
