@@ -1,0 +1,168 @@
+"""People and their unsubscribes: reading, adding, closing. An unsubscribe is never deleted and never rewritten."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from workbench.errors import InputError
+from workbench.person import Person, Unsubscribe, domain_of, new_id, normalize_address
+from workbench.store import schema as s
+from workbench.store.database import Transaction
+
+_open = s.unsubscribe.c.closed_at.is_(None)
+
+
+def by_ids(tx: Transaction, person_ids: Iterable[str]) -> dict[str, Person]:
+    """People by id; ids that the register does not know are left out."""
+    return {p.person_id: p for p in _people(tx, s.person.c.person_id.in_(list(person_ids)))}
+
+
+def by_address(tx: Transaction, address: str) -> tuple[Person, ...]:
+    """Everyone whose address equals this one once both are normalised."""
+    return _people(tx, s.person.c.email == normalize_address(address))
+
+
+def find(tx: Transaction, named: str) -> Person:
+    """The one person that an address or a person id names.
+
+    Raises:
+        InputError: nobody, or several people sharing the address.
+    """
+    found = by_address(tx, named) if "@" in named else tuple(by_ids(tx, [named]).values())
+    if len(found) > 1:
+        raise InputError(f"{len(found)} people share this address", f"Name one by id: {', '.join(p.person_id for p in found)}.")
+    if not found:
+        raise InputError("nobody in the register has this address or id", "Check the spelling, or import the person first.")
+    return found[0]
+
+
+def _people(tx: Transaction, where: sa.ColumnElement[bool]) -> tuple[Person, ...]:
+    rows = (
+        tx.execute(sa.select(s.person).where(where, s.person.c.erased_at.is_(None)).order_by(s.person.c.person_id))
+        .mappings()
+        .all()
+    )
+    stored = s.person_salesforce_id
+    ids: dict[str, list[str]] = defaultdict(list)
+    chosen = sa.select(stored).where(stored.c.person_id.in_([r["person_id"] for r in rows])).order_by(stored.c.record_id)
+    for row in tx.execute(chosen):
+        ids[row.person_id].append(row.record_id)
+    return tuple(
+        Person(
+            person_id=r["person_id"],
+            email=r["email"],
+            email_as_given=r["email_as_given"],
+            version=r["version"],
+            first_name=r["first_name"],
+            last_name=r["last_name"],
+            company=r["company"],
+            title=r["title"],
+            external_id=r["external_id"] or "",
+            salesforce_ids=tuple(ids[r["person_id"]]),
+        )
+        for r in rows
+    )
+
+
+def others_with_address(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
+    """For each person id, how many other people in the register share the address."""
+    counts = sa.select(s.person.c.email, sa.func.count()).where(s.person.c.email.in_([p.email for p in people]))
+    shared: dict[str, int] = {
+        email: n for email, n in tx.execute(counts.where(s.person.c.erased_at.is_(None)).group_by(s.person.c.email))
+    }
+    return {p.person_id: shared.get(p.email, 1) - 1 for p in people}
+
+
+def unsubscribes(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[Unsubscribe, ...]]:
+    """All episodes, open and closed, oldest first, by person id."""
+    u = s.unsubscribe
+    chosen = sa.select(u).where(u.c.person_id.in_(list(person_ids))).order_by(u.c.person_id, u.c.opted_out_at, u.c.unsubscribe_id)
+    episodes: dict[str, list[Unsubscribe]] = defaultdict(list)
+    for r in tx.execute(chosen).mappings():
+        episodes[r["person_id"]].append(
+            Unsubscribe(
+                unsubscribe_id=r["unsubscribe_id"],
+                person_id=r["person_id"],
+                opted_out_at=r["opted_out_at"],
+                source=r["source"],
+                detail=r["detail"],
+                recorded_at=r["recorded_at"],
+                closed_at=r["closed_at"],
+            )
+        )
+    return {person_id: tuple(found) for person_id, found in episodes.items()}
+
+
+def add(tx: Transaction, person: Person, *, at: datetime) -> None:
+    """A new person with its stored Salesforce ids; the caller made the id."""
+    tx.execute(
+        sa.insert(s.person).values(
+            person_id=person.person_id,
+            external_id=person.external_id or None,
+            email=person.email,
+            email_as_given=person.email_as_given,
+            domain=domain_of(person.email),
+            first_name=person.first_name,
+            last_name=person.last_name,
+            company=person.company,
+            title=person.title,
+            version=1,
+            created_at=at,
+            updated_at=at,
+        )
+    )
+    if person.salesforce_ids:
+        tx.execute(
+            sa.insert(s.person_salesforce_id), [{"person_id": person.person_id, "record_id": i} for i in person.salesforce_ids]
+        )
+
+
+def unsubscribe(
+    tx: Transaction, person_id: str, *, opted_out_at: datetime, source: str, detail: str, recorded_at: datetime, recorded_by: str
+) -> str:
+    """Open an episode; always allowed. Returns its id."""
+    episode = new_id()
+    tx.execute(
+        sa.insert(s.unsubscribe).values(
+            unsubscribe_id=episode,
+            person_id=person_id,
+            opted_out_at=opted_out_at,
+            source=source,
+            detail=detail,
+            recorded_at=recorded_at,
+            recorded_by=recorded_by,
+        )
+    )
+    restate(tx, [person_id])
+    return episode
+
+
+def close_unsubscribes(tx: Transaction, person_id: str, *, intent_id: str, at: datetime) -> tuple[str, ...]:
+    """Close every open episode of a person on behalf of one resubscription. Returns the ids of the episodes."""
+    u = s.unsubscribe
+    closing = sa.update(u).where(u.c.person_id == person_id, _open).values(closed_at=at, closed_by_intent=intent_id)
+    closed = tx.execute(closing.returning(u.c.unsubscribe_id)).scalars().all()
+    restate(tx, [person_id])
+    return tuple(sorted(closed))
+
+
+def restate(tx: Transaction, person_ids: Sequence[str] | None = None) -> None:
+    """Bring the copies on `person` (unsubscribed_at, unsubscribe_source) in line with the episodes and raise the version.
+
+    ``None`` restates everyone (after a bulk import); only people whose copies differ get a new version then.
+    """
+    p, u = s.person, s.unsubscribe
+    newest = sa.select(u.c.opted_out_at).where(u.c.person_id == p.c.person_id, _open)
+    newest = newest.order_by(u.c.opted_out_at.desc(), u.c.unsubscribe_id.desc()).limit(1)
+    source = newest.with_only_columns(u.c.source)
+    change = sa.update(p).values(
+        unsubscribed_at=newest.scalar_subquery(), unsubscribe_source=source.scalar_subquery(), version=p.c.version + 1
+    )
+    if person_ids is None:
+        tx.execute(change.where(p.c.unsubscribed_at.is_distinct_from(newest.scalar_subquery())))
+    else:
+        tx.execute(change.where(p.c.person_id.in_(list(person_ids))))
