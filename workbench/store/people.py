@@ -70,10 +70,9 @@ def _people(tx: Transaction, where: sa.ColumnElement[bool]) -> tuple[Person, ...
 
 def others_with_address(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
     """For each person id, how many other people in the register share the address."""
-    counts = sa.select(s.person.c.email, sa.func.count()).where(s.person.c.email.in_([p.email for p in people]))
-    shared: dict[str, int] = {
-        email: n for email, n in tx.execute(counts.where(s.person.c.erased_at.is_(None)).group_by(s.person.c.email))
-    }
+    counts = sa.select(s.person.c.email, sa.func.count().label("n")).where(s.person.c.email.in_([p.email for p in people]))
+    rows = tx.execute(counts.where(s.person.c.erased_at.is_(None)).group_by(s.person.c.email))
+    shared = {row.email: row.n for row in rows}
     return {p.person_id: shared.get(p.email, 1) - 1 for p in people}
 
 
