@@ -1,0 +1,30 @@
+"""Events of the audit itself: reports, exports, and the sign of life when nothing happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.trail.event import Count, Digest, Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportIssued(Event, action="report_issued"):
+    """A report was sealed: its template, the digest of its parameters and of the file."""
+
+    name: str
+    parameters: Digest
+    file_name: str
+    file_sha256: Digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrailExported(Event, action="trail_exported"):
+    """The trail was handed out: how many events (this one included) and evidence files the export holds."""
+
+    events: Count
+    evidence: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointIdle(Event, action="checkpoint_idle"):
+    """Nothing happened; a checkpoint was signed all the same, so that silence can be told from deletion."""

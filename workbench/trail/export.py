@@ -1,0 +1,224 @@
+"""The folder that is handed to an auditor: events, checkpoints, key, evidence, and the verifier itself.
+
+| file | holds |
+|---|---|
+| events.jsonl | one line an event: exact leaf text, leaf hash, salt (hexadecimal) and payload text, null where erased |
+| checkpoints.txt | the signed notes, a blank line between two |
+| vkey.txt | the key they are signed with; an auditor compares it with the one announced earlier |
+| evidence/ | the evidence files, each named by its SHA-256 |
+| manifest.json | size and SHA-256 of every file above |
+| verify_trail.py | verifies all this with nothing but Python |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import TrailError
+from workbench.trail.checkpoint import VerifierKey, join_notes, split_notes
+from workbench.trail.verification import TrailRow, TrailVerdict, verify_trail
+
+EXPORT_FORMAT = 1
+EVENTS, CHECKPOINTS, VKEY, MANIFEST = "events.jsonl", "checkpoints.txt", "vkey.txt", "manifest.json"
+EVIDENCE, VERIFIER = "evidence", "verify_trail.py"
+_LISTED = re.compile(r"events\.jsonl|checkpoints\.txt|vkey\.txt|verify_trail\.py|evidence/[0-9a-f]{64}")
+_LINE = {"leaf", "leaf_hash", "payload", "salt"}
+_BLOCK = 1 << 20
+_INCOMPLETE = "Ask for the export again, as one archive, and unpack it anew."
+
+
+@dataclass(frozen=True)
+class TrailExport:
+    """An export folder, opened but not verified; everything is read from disk each time it is asked for.
+
+    What can't be read is passed on as it stands, for the verification to stumble over and to name.
+    """
+
+    folder: Path
+
+    @property
+    def vkey_text(self) -> str:
+        """The verifier key that lies in the export, "" for none."""
+        return self._text(VKEY).strip()
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """The signed notes; text that is no row of notes comes back as one, which nobody has signed."""
+        text = self._text(CHECKPOINTS)
+        try:
+            return split_notes(text)
+        except TrailError:
+            return (text,)
+
+    def rows(self) -> Iterator[TrailRow]:
+        """The events in the order of the file; a line that is not an event comes back as a leaf without its hash."""
+        with (self.folder / EVENTS).open("rb") as lines:
+            for line in lines:
+                yield _row(line)
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_bytes().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+
+def write_export(
+    folder: Path,
+    *,
+    rows: Iterable[TrailRow],
+    checkpoints: Iterable[str],
+    vkey: VerifierKey,
+    evidence: Mapping[str, Path],
+) -> Path:
+    """Write an export to a folder that does not exist yet; it appears whole or not at all. Returns the folder.
+
+    ``evidence`` maps digests to files, to be copied as they are: an altered one is the verifier's to report.
+
+    Raises:
+        TrailError: the folder exists, or can't be written.
+    """
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    if folder.exists():
+        raise TrailError(f"The folder {folder.name} exists already.", "Name a folder that does not exist yet.")
+    try:
+        (beside / EVIDENCE).mkdir(parents=True)
+        _write_files(beside, rows=rows, checkpoints=checkpoints, vkey=vkey, evidence=evidence)
+        beside.rename(folder)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise TrailError(f"The export could not be written: {error.strerror}.", "Check the disk and try again.") from None
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return folder
+
+
+def read_export(folder: Path) -> TrailExport:
+    """Open an export folder.
+
+    Raises:
+        TrailError: there are no events to read, so that nothing can be said about the trail.
+    """
+    try:
+        (folder / EVENTS).open("rb").close()
+    except OSError:
+        raise TrailError(f"The folder {folder.name} is not an export of a trail.", _INCOMPLETE) from None
+    return TrailExport(folder)
+
+
+def verify_export(folder: Path, *, vkey: VerifierKey, known: Iterable[str] = ()) -> TrailVerdict:
+    """Verify an export: its files by the manifest, its events and checkpoints as a trail, its evidence by digest.
+
+    Raises:
+        TrailError: the folder can't be read as an export, or a known checkpoint is unusable.
+    """
+    export = read_export(folder)
+    verdict = verify_trail(export.rows(), checkpoints=export.checkpoints, vkey=vkey, known=known)
+    problems = (*verdict.problems, *_file_problems(export, vkey), *_evidence_problems(folder, verdict.evidence))
+    return replace(verdict, ok=not problems, problems=problems)
+
+
+def _write_files(
+    folder: Path,
+    *,
+    rows: Iterable[TrailRow],
+    checkpoints: Iterable[str],
+    vkey: VerifierKey,
+    evidence: Mapping[str, Path],
+) -> None:
+    with (folder / EVENTS).open("wb") as lines:
+        lines.writelines(_line(row) for row in rows)
+    (folder / CHECKPOINTS).write_bytes(join_notes(checkpoints).encode())
+    (folder / VKEY).write_bytes(f"{vkey.text}\n".encode())
+    (folder / VERIFIER).write_bytes(resources.files("workbench").joinpath(VERIFIER).read_bytes())
+    for digest, source in evidence.items():
+        if not _LISTED.fullmatch(f"{EVIDENCE}/{digest}"):
+            raise TrailError("An evidence file goes by a SHA-256, nothing else.")
+        if source.is_file():
+            shutil.copyfile(source, folder / EVIDENCE / digest)
+    files = {name: _described(folder / name) for name in _names(folder)}
+    manifest = {"files": files, "format": EXPORT_FORMAT, "origin": vkey.name}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _names(folder: Path) -> list[str]:
+    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return sorted(name for name in found if name != MANIFEST)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    return {"sha256": _file_sha256(path), "size": path.stat().st_size}
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as content:
+        while block := content.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _line(row: TrailRow) -> bytes:
+    """One event as a line; bytes that are not UTF-8 survive as lone surrogates, so that a damaged trail can be shown."""
+    value = {
+        "leaf": row.leaf_bytes.decode("utf-8", "surrogateescape"),
+        "leaf_hash": row.leaf_hash.hex(),
+        "payload": None if row.payload is None else row.payload.decode("utf-8", "surrogateescape"),
+        "salt": None if row.salt is None else row.salt.hex(),
+    }
+    return json.dumps(value).encode("ascii") + b"\n"
+
+
+def _row(line: bytes) -> TrailRow:
+    try:
+        value = json.loads(line.decode("ascii"))
+        if value.keys() == _LINE:
+            return TrailRow(
+                value["leaf"].encode("utf-8", "surrogateescape"),
+                bytes.fromhex(value["leaf_hash"]),
+                None if value["salt"] is None else bytes.fromhex(value["salt"]),
+                None if value["payload"] is None else value["payload"].encode("utf-8", "surrogateescape"),
+            )
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass  # told below: such a line has no hash that fits
+    return TrailRow(line, b"", None, None)
+
+
+def _file_problems(export: TrailExport, vkey: VerifierKey) -> Iterator[str]:
+    if export.vkey_text != vkey.text:
+        yield f"{VKEY} holds another key than the one you verify with"
+    try:
+        listed = json.loads((export.folder / MANIFEST).read_bytes())["files"]
+        entries = {name: (entry["sha256"], entry["size"]) for name, entry in listed.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        yield f"{MANIFEST} is missing or can't be read"
+        return
+    for name, described in entries.items():
+        path = export.folder / name
+        if not _LISTED.fullmatch(name):
+            yield f"{MANIFEST} names a file that an export does not have"
+        elif not path.is_file():
+            yield f"{name} is listed in {MANIFEST} and missing"
+        elif (_file_sha256(path), path.stat().st_size) != described:
+            yield f"{name} is not the file that {MANIFEST} describes"
+
+
+def _evidence_problems(folder: Path, wanted: Mapping[str, int]) -> Iterator[str]:
+    found = {path.name: path for path in sorted((folder / EVIDENCE).glob("*"))}
+    for digest, seq in wanted.items():
+        if digest not in found:
+            yield f"evidence {digest} is missing; event {seq} names it"
+        elif not found[digest].is_file() or _file_sha256(found[digest]) != digest:
+            yield f"evidence {digest} was changed; event {seq} names it"
+    for name in found.keys() - wanted.keys():
+        yield f"evidence {name[:64]} is named by no event"
