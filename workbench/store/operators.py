@@ -1,0 +1,40 @@
+"""Who may do what: roles granted to operators, never forgotten, only revoked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from workbench.person import new_id
+from workbench.store import schema as s
+from workbench.store.database import Transaction
+
+ROLES = ("analyst", "admin", "auditor")
+_current = s.operator_grant.c.revoked_at.is_(None)
+
+
+def roles(tx: Transaction, operator: str) -> frozenset[str]:
+    """The roles that an operator holds now."""
+    held = sa.select(s.operator_grant.c.role).where(s.operator_grant.c.operator == operator, _current)
+    return frozenset(tx.execute(held).scalars())
+
+
+def grant(tx: Transaction, operator: str, role: str, *, by: str, at: datetime) -> bool:
+    """Give a role; False when the operator already holds it."""
+    if role in roles(tx, operator):
+        return False
+    tx.execute(sa.insert(s.operator_grant).values(grant_id=new_id(), operator=operator, role=role, granted_by=by, granted_at=at))
+    return True
+
+
+def revoke(tx: Transaction, operator: str, role: str, *, by: str, at: datetime) -> bool:
+    """Take a role back; False when the operator does not hold it."""
+    mine = (s.operator_grant.c.operator == operator) & (s.operator_grant.c.role == role) & _current
+    return tx.execute(sa.update(s.operator_grant).where(mine).values(revoked_by=by, revoked_at=at)).rowcount > 0
+
+
+def everyone(tx: Transaction) -> list[dict[str, Any]]:
+    """All grants, current and revoked, oldest first."""
+    return [dict(r) for r in tx.execute(sa.select(s.operator_grant).order_by(s.operator_grant.c.granted_at)).mappings()]
