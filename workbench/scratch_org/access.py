@@ -1,0 +1,113 @@
+"""Who is calling, what the API offers, and what is left of today's requests."""
+
+import base64
+import binascii
+import hmac
+from typing import Any
+from urllib.parse import parse_qsl
+
+from .describe import OBJECTS, described, described_all
+from .messages import Call, OrgError, Reply
+from .org import NEWEST_VERSION, OLDEST_VERSION, Org, base_path
+
+_RESOURCES = ("query", "queryAll", "sobjects", "composite", "limits", "jobs")
+
+
+def token(org: Org, call: Call) -> Reply:
+    """POST /services/oauth2/token with grant_type client_credentials, by Basic header or in the body."""
+    form = dict(parse_qsl(call.body.decode(errors="replace"), keep_blank_values=True))
+    if form.get("grant_type") != "client_credentials":
+        return _refused("unsupported_grant_type", "grant type not supported")
+    client, secret = _credentials(call, form)
+    if not hmac.compare_digest(client.encode(), org.client_id.encode()):
+        return _refused("invalid_client_id", "client identifier invalid")
+    if not hmac.compare_digest(secret.encode(), org.client_secret.encode()):
+        return _refused("invalid_client", "invalid client credentials")
+    return Reply(
+        body={
+            "access_token": org.new_token(),
+            "instance_url": org.address,
+            "id": f"{org.address}/id/{org.org_id}/{org.user}",
+            "token_type": "Bearer",
+            "issued_at": str(int(org.clock.now().timestamp() * 1000)),
+            "signature": "scratch-org-signs-nothing",
+            "scope": "api",
+        }
+    )
+
+
+def _credentials(call: Call, form: dict[str, str]) -> tuple[str, str]:
+    scheme, _, encoded = call.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return form.get("client_id", ""), form.get("client_secret", "")
+    try:
+        client, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return client, secret
+
+
+def _refused(error: str, description: str) -> Reply:
+    return Reply(400, {"error": error, "error_description": description})
+
+
+def userinfo(org: Org, call: Call) -> Reply:
+    """GET /services/oauth2/userinfo."""
+    user = org.records.existing(OBJECTS["user"], call.user)
+    return Reply(
+        body={
+            "sub": f"{org.address}/id/{org.org_id}/{call.user}",
+            "user_id": call.user,
+            "organization_id": org.org_id,
+            "preferred_username": user["Username"],
+            "name": user["Name"],
+            "email": user["Email"],
+            "active": True,
+        }
+    )
+
+
+def versions(_org: Org, _call: Call) -> Reply:
+    """GET /services/data, the one resource without a session."""
+    numbers = [f"{n}.0" for n in range(OLDEST_VERSION, NEWEST_VERSION + 1)]
+    return Reply(body=[{"label": "Scratch Org", "url": base_path(n), "version": n} for n in numbers])
+
+
+def resources(_org: Org, call: Call) -> Reply:
+    """GET /services/data/vX."""
+    return Reply(body={name: f"{base_path(call.version)}/{name}" for name in _RESOURCES})
+
+
+def objects(_org: Org, call: Call) -> Reply:
+    """GET vX/sobjects."""
+    return Reply(body=described_all(base_path(call.version)))
+
+
+def describe(org: Org, call: Call, name: str) -> Reply:
+    """GET vX/sobjects/{O}/describe."""
+    return Reply(body=described(org.kind(name), org.permissions, base_path(call.version)))
+
+
+def limits(org: Org, _call: Call) -> Reply:
+    """GET vX/limits."""
+    left: dict[str, Any] = {"Max": org.max_requests, "Remaining": max(0, org.max_requests - org.used_requests)}
+    return Reply(
+        body={
+            "DailyApiRequests": left,
+            "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": 10_000},
+            "DailyBulkApiBatches": {"Max": 15_000, "Remaining": 15_000},
+        }
+    )
+
+
+def session(org: Org, call: Call) -> str:
+    """The user of the bearer token.
+
+    Raises:
+        OrgError: 401 INVALID_SESSION_ID.
+    """
+    scheme, _, value = call.headers.get("authorization", "").partition(" ")
+    user = org.user_of(value.strip()) if scheme.lower() in ("bearer", "oauth") else None
+    if user is None:
+        raise OrgError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+    return user

@@ -1,0 +1,174 @@
+"""Bulk API 2.0 query jobs: create, poll, read the result page by page as CSV, abort, delete.
+
+A finished job keeps its lines, so a page can be read again under the same locator.
+"""
+
+import base64
+import binascii
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from .clock import stamp
+from .ids import numbered_id
+from .messages import Call, OrgError, Reply, not_found
+from .org import Org
+from .soql import Selection, parsed, translated
+
+_OPERATIONS = ("query", "queryAll")
+_OPEN = ("UploadComplete", "InProgress")
+
+
+def create(org: Org, call: Call) -> Reply:
+    """POST vX/jobs/query {operation, query}."""
+    body = call.json_object()
+    operation, soql = body.get("operation"), str(body.get("query", ""))
+    if operation not in _OPERATIONS:
+        raise OrgError(400, "INVALIDOPERATION", "operation has to be query or queryAll")
+    selection = _selection(org, soql, str(operation))
+    now = stamp(org.clock.now())
+    job = {
+        "id": numbered_id("750", org.tables.next_number("750")),
+        "operation": operation,
+        "object": selection.kind.name,
+        "createdById": call.user,
+        "createdDate": now,
+        "systemModstamp": now,
+        "state": "UploadComplete",
+        "concurrencyMode": "Parallel",
+        "contentType": "CSV",
+        "apiVersion": float(call.version),
+        "lineEnding": "LF",
+        "columnDelimiter": "COMMA",
+    }
+    _keep(org, job | {"_query": soql, "_polls": 0})
+    return Reply(body=job)
+
+
+def poll(org: Org, _call: Call, job_id: str) -> Reply:
+    """GET vX/jobs/query/{id}: each poll brings an open job nearer to its end."""
+    job = _job(org, job_id)
+    if job["state"] in _OPEN:
+        job["_polls"] += 1
+        job["state"] = "InProgress"
+        if job["_polls"] > org.bulk_polls:
+            _run(org, job)
+        job["systemModstamp"] = stamp(org.clock.now())
+        _keep(org, job)
+    return Reply(body=_shown(job))
+
+
+def change(org: Org, call: Call, job_id: str) -> Reply:
+    """PATCH vX/jobs/query/{id} {"state": "Aborted"}."""
+    job = _job(org, job_id)
+    if call.json_object().get("state") != "Aborted":
+        raise OrgError(400, "INVALIDJOBSTATE", "Only the state Aborted can be set")
+    if job["state"] not in _OPEN:
+        raise OrgError(400, "INVALIDJOBSTATE", f"Aborting already {job['state']} Job not allowed")
+    job["state"] = "Aborted"
+    _keep(org, job)
+    return Reply(body=_shown(job))
+
+
+def delete(org: Org, _call: Call, job_id: str) -> Reply:
+    """DELETE vX/jobs/query/{id}."""
+    job = _job(org, job_id)
+    if job["state"] in _OPEN:
+        raise OrgError(400, "INVALIDJOBSTATE", f"Deleting not {job['state']} Job not allowed")
+    org.tables.db.execute('DELETE FROM "bulk_job" WHERE "id" = ?', (job["id"],))
+    org.tables.db.execute('DELETE FROM "bulk_line" WHERE "job" = ?', (job["id"],))
+    return Reply(204)
+
+
+def results(org: Org, call: Call, job_id: str) -> Reply:
+    """GET vX/jobs/query/{id}/results?maxRecords&locator: one page with the header line; the last has locator "null"."""
+    job = _job(org, job_id)
+    if job["apiVersion"] != float(call.version):
+        raise OrgError(409, "INVALIDJOBSTATE", "The results have to be read with the API version of the job")
+    if job["state"] != "JobComplete":
+        raise OrgError(400, "INVALIDJOBSTATE", f"Job is not in state JobComplete but {job['state']}")
+    start, most = _page(call, job["numberRecordsProcessed"])
+    rows = org.tables.db.execute(
+        'SELECT "line" FROM "bulk_line" WHERE "job" = ? AND "number" >= ? AND "number" < ? ORDER BY "number"',
+        (job["id"], start, start + most),
+    )
+    lines = [r[0] for r in rows]
+    following = start + len(lines)
+    locator = "null" if following >= job["numberRecordsProcessed"] else _locator(following)
+    headers = {"Sforce-Locator": locator, "Sforce-NumberOfRecords": str(len(lines))}
+    return Reply(headers=headers, text="".join([job["_header"], *lines]), media_type="text/csv; charset=UTF-8")
+
+
+def _selection(org: Org, soql: str, operation: str) -> Selection:
+    selection = translated(parsed(soql), org.permissions, org.clock.now(), every=operation == "queryAll")
+    if selection.query.count or selection.query.offset:
+        raise OrgError(400, "API_ERROR", "COUNT() and OFFSET are not supported in a bulk query")
+    return selection
+
+
+def _run(org: Org, job: dict[str, Any]) -> None:
+    """Evaluate the query and keep its lines; a query that no longer fits the org fails the job."""
+    try:
+        selection = _selection(org, job["_query"], job["operation"])
+    except OrgError as error:
+        job |= {"state": "Failed", "errorMessage": f"{error.code}: {error.message}", "numberRecordsProcessed": 0}
+        return
+    rows = org.tables.db.execute(selection.rows_sql(), (*selection.parameters, *selection.bounds)).fetchall()
+    lines = _csv_lines(selection.line(r) for r in rows)
+    org.tables.db.executemany('INSERT INTO "bulk_line" VALUES (?, ?, ?)', ((job["id"], n, line) for n, line in enumerate(lines)))
+    job |= {
+        "state": "JobComplete",
+        "jobType": "V2Query",
+        "numberRecordsProcessed": len(rows),
+        "retries": 0,
+        "totalProcessingTime": 1,
+        "isPkChunkingSupported": True,
+        "_header": next(_csv_lines(iter([selection.header()]))),
+    }
+
+
+def _csv_lines(rows: Iterator[list[str]]) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    for row in rows:
+        writer.writerow(row)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def _page(call: Call, total: int) -> tuple[int, int]:
+    most = call.params.get("maxRecords", "")
+    if most and not (most.isdigit() and int(most)):
+        raise OrgError(400, "INVALIDREQUEST", "maxRecords has to be a positive number")
+    locator = call.params.get("locator", "")
+    return (_position(locator) if locator else 0), int(most) if most else max(total, 1)
+
+
+def _locator(position: int) -> str:
+    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+
+
+def _position(locator: str) -> int:
+    try:
+        return int(base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4)))
+    except (ValueError, binascii.Error) as error:
+        raise OrgError(400, "INVALID_QUERY_LOCATOR", "invalid query locator") from error
+
+
+def _job(org: Org, job_id: str) -> dict[str, Any]:
+    rows = org.tables.db.execute('SELECT "info" FROM "bulk_job" WHERE substr("id", 1, 15) = ?', (job_id[:15],)).fetchall()
+    if not rows:
+        raise not_found()
+    job: dict[str, Any] = json.loads(rows[0][0])
+    return job
+
+
+def _keep(org: Org, job: dict[str, Any]) -> None:
+    org.tables.db.execute('INSERT OR REPLACE INTO "bulk_job" VALUES (?, ?)', (job["id"], json.dumps(job)))
+
+
+def _shown(job: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in job.items() if not k.startswith("_")}

@@ -1,0 +1,136 @@
+"""Faults and hooks that are planned through the control port: what goes wrong, at which request.
+
+A matcher is a request number, or ``METHOD path-regex`` (``*`` for any method), optionally with text that has to occur in
+the query or the body, and ``nth`` to hit a later match. Paths are matched without their query.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from .messages import Call
+
+KINDS = frozenset(
+    {
+        "expire_token", "503", "403_daily", "403_concurrent", "reset_before", "reset_after",
+        "slow", "html", "lock", "error",
+    }
+)  # fmt: skip
+
+
+@dataclass
+class Matcher:
+    """Which requests something is meant for; counts the matches it has seen."""
+
+    on: str | int
+    nth: int = 1
+    times: int = 1
+    contains: str = ""
+    inside: bool = False
+    seen: int = 0
+
+    def hits(self, call: Call, *, inside: bool = False) -> bool:
+        """Whether this request is one of those meant; call once a request."""
+        if inside != self.inside or not self._fits(call):
+            return False
+        self.seen += 1
+        return self.nth <= self.seen and (not self.times or self.seen < self.nth + self.times)
+
+    def _fits(self, call: Call) -> bool:
+        on = str(self.on)
+        if on.isdigit():
+            return call.number == int(on)
+        method, _, pattern = on.partition(" ")
+        if method not in ("*", call.method):
+            return False
+        text = f"{call.params.get('q', '')} {call.body.decode(errors='replace')}" if self.contains else ""
+        return bool(re.search(pattern, call.path)) and self.contains in text
+
+
+@dataclass
+class Fault:
+    """One planned fault; ``options`` are those of its kind (seconds, status, code, message, ids, when)."""
+
+    kind: str
+    matcher: Matcher
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def after(self) -> bool:
+        """Whether the request is carried out before the fault shows."""
+        return self.kind == "reset_after" or self.options.get("when") == "after"
+
+
+@dataclass
+class Hook:
+    """Something done on the org exactly before or after a matched request."""
+
+    matcher: Matcher
+    after: bool
+    actions: list[dict[str, Any]]
+
+
+@dataclass
+class Faults:
+    """All faults and hooks planned now."""
+
+    plan: list[Fault] = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
+
+    def add(self, entries: list[dict[str, Any]]) -> None:
+        """Plan faults.
+
+        Raises:
+            ValueError: an entry has no ``on`` or an unknown kind.
+        """
+        for entry in entries:
+            options = dict(entry)
+            kind = str(options.pop("kind", ""))
+            if kind not in KINDS:
+                raise ValueError(f"Unknown fault kind {kind!r}; known: {', '.join(sorted(KINDS))}")
+            self.plan.append(Fault(kind, _matcher(options.pop("on", None), options), options))
+
+    def add_hook(self, entry: dict[str, Any]) -> None:
+        """Plan a hook.
+
+        Raises:
+            ValueError: not exactly one of ``before`` and ``after``, or nothing to do.
+        """
+        if ("before" in entry) == ("after" in entry) or not entry.get("do"):
+            raise ValueError("A hook needs 'before' or 'after', and 'do'")
+        actions = entry["do"] if isinstance(entry["do"], list) else [entry["do"]]
+        on = entry["after"] if "after" in entry else entry["before"]
+        self.hooks.append(Hook(_matcher(on, dict(entry)), "after" in entry, actions))
+
+    def clear(self) -> None:
+        """Forget every fault and hook."""
+        self.plan.clear()
+        self.hooks.clear()
+
+    def due(self, call: Call) -> list[Fault]:
+        """The faults of this request."""
+        return [f for f in self.plan if f.matcher.hits(call)]
+
+    def hooks_due(self, call: Call, *, inside: bool = False) -> list[Hook]:
+        """The hooks of this request; ``inside`` for a composite's subrequest."""
+        return [h for h in self.hooks if h.matcher.hits(call, inside=inside)]
+
+
+def _matcher(on: Any, options: dict[str, Any]) -> Matcher:
+    if isinstance(on, dict):
+        options.update({k: v for k, v in on.items() if k != "on"})
+        on = on.get("on")
+    if not isinstance(on, str | int) or not on:
+        raise ValueError("A matcher needs 'on': a request number or 'METHOD path-regex'")
+    if isinstance(on, str) and not on.isdigit():
+        try:
+            re.compile(on.partition(" ")[2])
+        except re.error as error:
+            raise ValueError(f"No regular expression: {error}") from error
+    return Matcher(
+        on,
+        int(options.pop("nth", 1)),
+        int(options.pop("times", 1)),
+        str(options.pop("contains", "")),
+        bool(options.pop("inside", False)),
+    )

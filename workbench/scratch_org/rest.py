@@ -1,0 +1,106 @@
+"""The routes of the API: which function answers which method and path."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from . import access, bulk, queries, record_collections, rows
+from .actions import carry_out
+from .composite import composite
+from .messages import Call, OrgError, Reply, not_found
+from .org import NEWEST_VERSION, OLDEST_VERSION, Org
+
+Handler = Callable[..., Reply]
+
+_ROW = r"sobjects/(?P<name>\w+)/(?P<record_id>\w+)"
+_JOB = r"jobs/query/(?P<job_id>\w+)"
+
+
+def _composite(org: Org, call: Call) -> Reply:
+    return composite(org, call, subrequest)
+
+
+_DATA_ROUTES: list[tuple[re.Pattern[str], dict[str, Handler]]] = [
+    (re.compile(pattern), methods)
+    for pattern, methods in (
+        ("", {"GET": access.resources}),
+        ("query", {"GET": queries.query}),
+        ("queryAll", {"GET": queries.query_all}),
+        (r"query(?:All)?/(?P<locator>[\w-]+)", {"GET": queries.more}),
+        ("limits", {"GET": access.limits}),
+        ("composite", {"POST": _composite}),
+        (
+            "composite/sobjects",
+            {"POST": record_collections.create, "PATCH": record_collections.update, "DELETE": record_collections.delete},
+        ),
+        (r"composite/sobjects/(?P<name>\w+)", {"GET": record_collections.retrieve, "POST": record_collections.retrieve}),
+        ("sobjects", {"GET": access.objects}),
+        (r"sobjects/(?P<name>\w+)", {"POST": rows.create}),
+        (r"sobjects/(?P<name>\w+)/describe", {"GET": access.describe}),
+        (r"sobjects/(?P<name>\w+)/updated", {"GET": rows.updated}),
+        (r"sobjects/(?P<name>\w+)/deleted", {"GET": rows.deleted}),
+        (_ROW, {"GET": rows.read, "PATCH": rows.update, "DELETE": rows.delete}),
+        ("jobs/query", {"POST": bulk.create}),
+        (_JOB, {"GET": bulk.poll, "PATCH": bulk.change, "DELETE": bulk.delete}),
+        (f"{_JOB}/results", {"GET": bulk.results}),
+    )
+]
+_DATA = re.compile(r"/services/data/v(?P<version>\d+\.\d)(?:/(?P<rest>.*))?")
+
+
+def answer(org: Org, call: Call) -> Reply:
+    """The reply to a request from the network: session, limits, route. OrgErrors become replies."""
+    path = call.path.rstrip("/")
+    try:
+        with org.tables.atomic():
+            if path == "/services/oauth2/token" and call.method == "POST":
+                return access.token(org, call)
+            if path == "/services/data" and call.method == "GET":
+                return access.versions(org, call)
+            call.user = access.session(org, call)
+            if path == "/services/oauth2/userinfo":
+                return access.userinfo(org, call)
+            org.count_request()
+        return subrequest(org, call)
+    except OrgError as error:
+        return Reply(error.status, error.body())
+
+
+def subrequest(org: Org, call: Call) -> Reply:
+    """The reply to a request with a session, alone or inside a composite, in its own transaction."""
+    hooks = org.faults.hooks_due(call, inside=True) if call.is_inner else []
+    carry_out(org, hooks, after=False)
+    try:
+        with org.tables.atomic():
+            reply = _routed(org, call)
+    except OrgError as error:
+        reply = Reply(error.status, error.body())
+    carry_out(org, hooks, after=True)
+    return reply
+
+
+def _routed(org: Org, call: Call) -> Reply:
+    match = _DATA.fullmatch(call.path.rstrip("/"))
+    if match is None:
+        raise not_found()
+    call.version = match["version"]
+    number = float(call.version)
+    if number < OLDEST_VERSION:
+        raise OrgError(410, "UNSUPPORTED_API_VERSION", "This API version is retired")
+    if number > NEWEST_VERSION:
+        raise not_found()
+    handler, arguments = _route(call.method, match["rest"] or "")
+    return handler(org, call, **arguments)
+
+
+def _route(method: str, path: str) -> tuple[Handler, dict[str, Any]]:
+    allowed: dict[str, Handler] = {}
+    for pattern, methods in _DATA_ROUTES:
+        match = pattern.fullmatch(path)
+        if match and method in methods:
+            return methods[method], match.groupdict()
+        allowed |= methods if match else {}
+    if allowed:
+        message = f"HTTP Method '{method}' not allowed. Allowed are {', '.join(sorted(allowed))}"
+        raise OrgError(405, "METHOD_NOT_ALLOWED", message)
+    raise not_found()
