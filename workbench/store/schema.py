@@ -266,10 +266,15 @@ intent = sa.Table(
     _person_key(),
     sa.Column("consent_id", sa.String(36)),
     sa.Column("state", sa.String(10), nullable=False),
+    # What was planned; the plan's digest covers these five, so they are never updated.
     sa.Column("findings", sa.JSON, nullable=False),
-    sa.Column("planned_rows", sa.JSON, nullable=False),  # what the plan saw, part of its digest
-    sa.Column("base", sa.JSON, nullable=False),  # rows and stamps that the write is conditional on
+    sa.Column("planned_rows", sa.JSON, nullable=False),
     sa.Column("person_version", sa.Integer, nullable=False),
+    sa.Column("consent_digest", sa.String(64), nullable=False),
+    # What the run found and did.
+    sa.Column("refusals", sa.JSON, nullable=False),
+    sa.Column("base", sa.JSON, nullable=False),  # rows and stamps that the write is conditional on
+    sa.Column("base_version", sa.Integer, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("holds_person", sa.Boolean, nullable=False),  # true from proposal until the batch or the person is through
     _text("cause"),

@@ -1,0 +1,352 @@
+"""A batch and its people: plan, approval, states, and what a fresh reading of Salesforce means for somebody on the way.
+
+Decides, never acts: every function takes values and returns values. The protocol and its order (what is durable before which
+request leaves) is carried out by `worker`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from workbench.consent import Consent
+from workbench.eligibility import Verdict
+from workbench.org import ConditionalClear, FieldChange, OrgRow, Reading
+from workbench.person import Person, normalize_address
+from workbench.policy import Policy
+
+PATCHES_A_CALL = 25  # Salesforce: subrequests of one composite
+ROWS_A_READING = 200  # ids a reading asks for
+MOST_ATTEMPTS = 3
+
+
+class State(StrEnum):
+    """Where one person of a batch stands; each value is durable before anything that follows from it."""
+
+    PROPOSED = "PROPOSED"
+    POSTPONED = "POSTPONED"
+    PLANNED = "PLANNED"
+    REFUSED = "REFUSED"
+    SENT = "SENT"
+    VERIFIED = "VERIFIED"
+    DONE = "DONE"
+    ABORTING = "ABORTING"
+    ABORTED = "ABORTED"
+    UNDOING = "UNDOING"
+    UNDONE = "UNDONE"
+
+
+FINAL = frozenset({State.REFUSED, State.DONE, State.ABORTED, State.UNDONE})
+NOT_SENT = frozenset({State.PROPOSED, State.POSTPONED, State.PLANNED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRow:
+    """One linked org record as it was read before the write: what has to be cleared, and on which stamp.
+
+    ``verified_stamp`` is the record's stamp after our change, once it was read back.
+    """
+
+    record_id: str
+    object: str
+    stamp: datetime
+    to_clear: tuple[str, ...] = ()
+    verified_stamp: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the register's `base` column."""
+        verified = self.verified_stamp.isoformat() if self.verified_stamp else None
+        plain = {"record_id": self.record_id, "object": self.object, "stamp": self.stamp.isoformat()}
+        return plain | {"to_clear": list(self.to_clear), "verified_stamp": verified}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> BaseRow:
+        """The other way round."""
+        verified = value["verified_stamp"]
+        return cls(
+            record_id=value["record_id"],
+            object=value["object"],
+            stamp=datetime.fromisoformat(value["stamp"]),
+            to_clear=tuple(value["to_clear"]),
+            verified_stamp=datetime.fromisoformat(verified) if verified else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """The decision to resubscribe one person in one batch, and how far it has come.
+
+    ``findings``, ``planned_rows``, ``person_version`` and ``consent_digest`` are the plan and never change. ``refusals`` are the
+    run's own findings, ``base`` the rows as read before the write, ``base_version`` the person's version at that moment.
+    """
+
+    intent_id: str
+    batch_id: str
+    position: int
+    person_id: str
+    consent_id: str | None
+    state: State
+    findings: tuple[dict[str, str], ...] = ()
+    planned_rows: tuple[dict[str, Any], ...] = ()
+    person_version: int
+    consent_digest: str = ""
+    refusals: tuple[dict[str, str], ...] = ()
+    base: tuple[BaseRow, ...] = ()
+    base_version: int = 0
+    attempts: int = 0
+    cause: str = ""
+    changed_at: datetime
+    done_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """People, consents and a reason: proposed by one operator, approved by an admin, executed once."""
+
+    batch_id: str
+    state: str
+    reason: str
+    proposed_by: str
+    proposed_at: datetime
+    digest: str
+    policy_digest: str
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+    approved_digest: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    pause_cause: str = ""
+
+    def stale(self, policy: Policy, *, now: datetime) -> bool:
+        """Whether the plan is too old to be run."""
+        return now - self.proposed_at > timedelta(hours=policy.plan_valid_hours)
+
+    def approval_blockers(self, policy: Policy, *, digest: str, by: str, roles: frozenset[str], now: datetime) -> tuple[str, ...]:
+        """Why this operator can't approve this plan now; empty means go."""
+        reasons = []
+        if "admin" not in roles:
+            reasons.append("Only an administrator approves a batch.")
+        if self.state != "proposed":
+            reasons.append(f"The batch is {self.state}; only a proposed one can be approved.")
+        if digest != self.digest:
+            reasons.append("The digest does not name this plan: it was changed or mistyped. Look at the plan again.")
+        if policy.approval_by_second_person and by == self.proposed_by:
+            reasons.append("The policy asks for approval by somebody else than who proposed the batch.")
+        if policy.digest != self.policy_digest:
+            reasons.append("The policy was changed since the batch was proposed. Propose it again.")
+        if self.stale(policy, now=now):
+            reasons.append(f"The plan is older than {policy.plan_valid_hours} hours. Propose it again.")
+        return tuple(reasons)
+
+    def run_blockers(self, policy: Policy, *, digest: str, roles: frozenset[str], now: datetime) -> tuple[str, ...]:
+        """Why this batch can't run or go on now; empty means go. ``digest`` is that of the plan as stored today.
+
+        A batch under way goes on even when its plan has become stale or the policy changed: people already sent must not be
+        left between the systems, and everybody not yet sent is judged anew by the policy of the moment.
+        """
+        reasons = []
+        if "admin" not in roles:
+            reasons.append("Only an administrator runs a batch.")
+        if self.state not in ("approved", "running", "paused"):
+            reasons.append(f"The batch is {self.state}; only an approved, running or paused one can run.")
+        elif self.approved_digest != digest:
+            reasons.append("The plan was changed after its approval. Propose it again.")
+        elif self.state == "approved" and policy.digest != self.policy_digest:
+            reasons.append("The policy was changed since the batch was approved. Propose it again.")
+        elif self.state == "approved" and self.stale(policy, now=now):
+            reasons.append(f"The plan is older than {policy.plan_valid_hours} hours. Propose it again.")
+        return tuple(reasons)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPerson:
+    """What the plan says about one person: verdict, consent, the org records it would change."""
+
+    person: Person
+    consent: Consent | None
+    verdict: Verdict
+    rows: tuple[OrgRow, ...] = field(repr=False)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The org records, for the register and the digest; no addresses."""
+        ordered = sorted(self.rows, key=lambda r: r.record_id)
+        return [
+            {"record_id": r.record_id, "object": r.object, "opt_outs": dict(sorted(r.opt_outs.items())), "stamp": r.system_modstamp.isoformat()}
+            for r in ordered
+        ]
+
+
+def plan_digest(*, batch_id: str, reason: str, policy_digest: str, intents: Sequence[Intent]) -> str:
+    """SHA-256 over everything the plan decides on: people, versions, consents, verdicts, org records, reason and policy."""
+    people = [
+        [i.person_id, i.person_version, i.consent_id, i.consent_digest, list(i.findings), list(i.planned_rows)]
+        for i in sorted(intents, key=lambda i: i.position)
+    ]
+    text = json.dumps([batch_id, reason, policy_digest, people], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def calls_for(row_counts: Sequence[int]) -> int:
+    """API calls that a run over people with so many org records each will take: read, clear, read back twice."""
+    readings = len(groups(list(row_counts), size=lambda n: max(n, 1), most=ROWS_A_READING))
+    writes = len(groups([n for n in row_counts if n], size=lambda n: n, most=PATCHES_A_CALL))
+    return 3 * readings + writes
+
+
+def groups(items: Iterable[Any], *, size: Any, most: int) -> list[list[Any]]:
+    """Consecutive groups whose sizes add up to at most ``most``; one item larger than that stands alone."""
+    packed: list[list[Any]] = []
+    room = 0
+    for item in items:
+        if not packed or size(item) > room:
+            packed.append([])
+            room = most
+        packed[-1].append(item)
+        room -= size(item)
+    return packed
+
+
+def base_of(rows: Iterable[OrgRow]) -> tuple[BaseRow, ...]:
+    """The rows as read, and what there is to clear on each."""
+    return tuple(
+        BaseRow(
+            record_id=r.record_id,
+            object=r.object,
+            stamp=r.system_modstamp,
+            to_clear=tuple(name for name, value in sorted(r.opt_outs.items()) if value),
+        )
+        for r in sorted(rows, key=lambda r: r.record_id)
+    )
+
+
+def unsettled(rows: Iterable[OrgRow], *, server_time: datetime, quiet_seconds: int) -> tuple[OrgRow, ...]:
+    """Rows changed within the quiet period: another change of the same second, or a long transaction, might not show yet."""
+    return tuple(r for r in rows if server_time - r.system_modstamp < timedelta(seconds=quiet_seconds))
+
+
+def linked_rows(reading: Reading, person: Person, known_ids: Iterable[str]) -> tuple[OrgRow, ...]:
+    """The rows of a reading that are this person's: by id, or living rows that carry the person's address."""
+    ids = set(known_ids)
+    return tuple(
+        r for r in reading.rows if r.record_id in ids or (not r.is_deleted and normalize_address(r.email) == person.email)
+    )
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Every row reads false, cleared by us, nothing else changed. ``base`` has the stamps that the final check insists on."""
+
+    base: tuple[BaseRow, ...]
+
+
+@dataclass(frozen=True)
+class SendAgain:
+    """The request was not applied to these rows and nothing changed: the same conditional request may be repeated."""
+
+    rows: tuple[BaseRow, ...]
+
+
+@dataclass(frozen=True)
+class Abort:
+    """Something does not fit: the person is opted out again everywhere."""
+
+    cause: str
+    detail: str
+
+
+CAUSES = {
+    "opted_out_in_salesforce": "The person was opted out in Salesforce while the batch ran.",
+    "opted_out_in_register": "The person unsubscribed while the batch ran.",
+    "records_changed": "The set of Salesforce records of this person changed while the batch ran.",
+    "record_changed": "A Salesforce record of this person was changed by somebody else while the batch ran.",
+    "not_applied": "Salesforce did not apply the change.",
+    "salesforce_refused": "Salesforce refused the change.",
+    "history_missing": "Salesforce's field history does not show our own change; history tracking of the opt-out field may be off.",
+    "lease_lost": "The run stood still for so long that its claim on this person had ended.",
+}
+"""Why somebody was aborted: code -> sentence for the analyst."""
+
+
+def after_sending(intent: Intent, rows: Sequence[OrgRow], history: Sequence[FieldChange], *, us: str, refused: bool) -> Verified | SendAgain | Abort:
+    """What a reading after (or instead of) an answer means for a person whose request was sent.
+
+    Args:
+        rows: the person's linked rows as read now.
+        history: field history of those rows.
+        us: our own user id in Salesforce.
+        refused: whether Salesforce said no to any of the rows, rather than nothing or yes.
+    """
+    found = {r.record_id: r for r in rows}
+    if found.keys() != {b.record_id for b in intent.base}:
+        return _records_changed(intent.base, found)
+    again, verified = [], []
+    for base in intent.base:
+        row = found[base.record_id]
+        if row.is_deleted or row.is_converted:
+            return Abort("records_changed", f"{base.record_id} was deleted, merged or converted")
+        if row.system_modstamp == base.stamp and row.opted_out == bool(base.to_clear):
+            again += [base] if base.to_clear else []
+            verified.append(replace(base, verified_stamp=row.system_modstamp))
+        elif not row.opted_out and base.to_clear and row.last_modified_by == us and _only_ours(base, history, us):
+            verified.append(replace(base, verified_stamp=row.system_modstamp))
+        else:
+            return _somebody_else(base, row, history, us)
+    if not again:
+        return Verified(tuple(verified))
+    if refused:
+        return Abort("salesforce_refused", f"{len(again)} record(s) could not be written")
+    if intent.attempts >= MOST_ATTEMPTS:
+        return Abort("not_applied", f"not applied after {intent.attempts} attempts")
+    return SendAgain(tuple(again))
+
+
+def before_closing(intent: Intent, rows: Sequence[OrgRow], history: Sequence[FieldChange], *, us: str) -> Abort | None:
+    """The final check before the register is closed: the same rows, all false, stamps as verified, our change in history."""
+    found = {r.record_id: r for r in rows}
+    if found.keys() != {b.record_id for b in intent.base}:
+        return _records_changed(intent.base, found)
+    for base in intent.base:
+        row = found[base.record_id]
+        moved = row.system_modstamp != base.verified_stamp or row.is_deleted or row.is_converted
+        if row.opted_out or moved or not _only_ours(base, history, us):
+            return _somebody_else(base, row, history, us)
+        if base.to_clear and not _our_change(base, history, us):
+            return Abort("history_missing", f"{base.record_id} has no history of our change")
+    return None
+
+
+def clears(rows: Iterable[BaseRow]) -> tuple[ConditionalClear, ...]:
+    """The conditional writes for one person's rows, on the stamps that were read."""
+    return tuple(
+        ConditionalClear(record_id=r.record_id, object=r.object, fields=r.to_clear, unmodified_since=r.stamp) for r in rows if r.to_clear
+    )
+
+
+def _records_changed(base: Sequence[BaseRow], found: dict[str, OrgRow]) -> Abort:
+    known = {b.record_id for b in base}
+    gone, new = sorted(known - found.keys()), sorted(found.keys() - known)
+    parts = [f"{len(gone)} no longer linked ({', '.join(gone)})" if gone else "", f"{len(new)} new ({', '.join(new)})" if new else ""]
+    return Abort("records_changed", "; ".join(p for p in parts if p))
+
+
+def _somebody_else(base: BaseRow, row: OrgRow, history: Sequence[FieldChange], us: str) -> Abort:
+    newly_out = any(h.record_id == base.record_id and h.new and h.at > base.stamp and h.by != us for h in history)
+    if row.opted_out or newly_out:
+        return Abort("opted_out_in_salesforce", f"{base.record_id} was modified at {row.system_modstamp.isoformat()}")
+    return Abort("record_changed", f"{base.record_id} was modified at {row.system_modstamp.isoformat()}")
+
+
+def _only_ours(base: BaseRow, history: Sequence[FieldChange], us: str) -> bool:
+    """Whether nobody set the flag since the base was read, and nobody but us cleared it."""
+    later = [h for h in history if h.record_id == base.record_id and h.at > base.stamp]
+    return all(h.by == us and not h.new for h in later)
+
+
+def _our_change(base: BaseRow, history: Sequence[FieldChange], us: str) -> bool:
+    wanted = set(base.to_clear)
+    return wanted <= {h.field for h in history if h.record_id == base.record_id and h.by == us and h.new is False and h.at > base.stamp}

@@ -1,0 +1,128 @@
+"""Batches and the intents in them. A change of state names the states it may come from; any other is a defect, not a race."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from workbench.errors import BatchError
+from workbench.resubscription import FINAL, BaseRow, Batch, Intent, State, plan_digest
+from workbench.store import schema as s
+from workbench.store.database import Transaction
+
+_BATCH_COLUMNS = [s.batch.c[f.name] for f in fields(Batch)]
+
+
+def add(tx: Transaction, batch: Batch, intents: Sequence[Intent]) -> tuple[str, ...]:
+    """A new batch. People that another open batch holds are left out; returns their ids, and adds nothing if there are any."""
+    wanted = [i.person_id for i in intents if i.state not in FINAL]
+    taken = sa.select(s.intent.c.person_id).where(s.intent.c.person_id.in_(wanted), s.intent.c.holds_person)
+    busy = tuple(tx.execute(taken.order_by(s.intent.c.person_id)).scalars())
+    if busy:
+        return busy
+    tx.execute(sa.insert(s.batch).values({f.name: getattr(batch, f.name) for f in fields(Batch)}))
+    if intents:
+        tx.execute(sa.insert(s.intent), [_as_row(i) for i in intents])
+    return ()
+
+
+def get(tx: Transaction, batch_id: str) -> Batch:
+    """One batch by its id, or by the beginning of its id when only one has it.
+
+    Raises:
+        BatchError: no such batch, or several.
+    """
+    like = batch_id.replace("\\", "").replace("%", "").replace("_", "")
+    found = tx.execute(sa.select(*_BATCH_COLUMNS).where(s.batch.c.batch_id.startswith(like))).mappings().all() if like else []
+    if len(found) != 1:
+        what = "no batch has" if not found else f"{len(found)} batches have"
+        raise BatchError(f"{what} this id", "`workbench batch list` shows them all.")
+    return Batch(**found[0])
+
+
+def everything(tx: Transaction) -> list[Batch]:
+    """All batches, newest first."""
+    return [Batch(**r) for r in tx.execute(sa.select(*_BATCH_COLUMNS).order_by(s.batch.c.proposed_at.desc())).mappings()]
+
+
+def change(tx: Transaction, batch_id: str, *, expected: Iterable[str], **values: Any) -> None:
+    """Change a batch that is in one of the expected states.
+
+    Raises:
+        BatchError: it is in another state by now; somebody else changed it.
+    """
+    mine = (s.batch.c.batch_id == batch_id) & s.batch.c.state.in_(list(expected))
+    if tx.execute(sa.update(s.batch).where(mine).values(**values)).rowcount != 1:
+        raise BatchError(f"batch {batch_id} was changed by somebody else meanwhile", "Look at it again with `workbench batch show`.")
+
+
+def intents(tx: Transaction, batch_id: str, *, states: Iterable[State] | None = None, limit: int | None = None) -> tuple[Intent, ...]:
+    """The intents of a batch in order, those in some states only, at most so many."""
+    query = sa.select(s.intent).where(s.intent.c.batch_id == batch_id).order_by(s.intent.c.position)
+    if states is not None:
+        query = query.where(s.intent.c.state.in_([str(state) for state in states]))
+    return tuple(_from_row(r) for r in tx.execute(query.limit(limit)).mappings())
+
+
+def by_state(tx: Transaction, batch_id: str) -> Counter[State]:
+    """How many people of a batch are in each state."""
+    query = sa.select(s.intent.c.state, sa.func.count().label("n")).where(s.intent.c.batch_id == batch_id).group_by(s.intent.c.state)
+    return Counter({State(r.state): r.n for r in tx.execute(query)})
+
+
+def open_batches_of(tx: Transaction, person_ids: Iterable[str], *, other_than: str = "") -> dict[str, str]:
+    """For each person that an open batch holds, the id of that batch."""
+    held = s.intent.c.person_id.in_(list(person_ids)) & s.intent.c.holds_person & (s.intent.c.batch_id != other_than)
+    return {r.person_id: r.batch_id for r in tx.execute(sa.select(s.intent.c.person_id, s.intent.c.batch_id).where(held))}
+
+
+def move(tx: Transaction, intent: Intent, to: State, *, expected: Iterable[State], at: datetime, **values: Any) -> None:
+    """Move a person's intent to another state; a final state lets the person go.
+
+    Raises:
+        RuntimeError: the intent is in none of the expected states.
+    """
+    if "base" in values:
+        values["base"] = [row.as_json() for row in values["base"]]
+    mine = (s.intent.c.intent_id == intent.intent_id) & s.intent.c.state.in_([str(state) for state in expected])
+    holds = {"holds_person": False} if to in FINAL else {}
+    if tx.execute(sa.update(s.intent).where(mine).values(state=str(to), changed_at=at, **holds, **values)).rowcount != 1:
+        raise RuntimeError(f"intent {intent.intent_id} can't become {to}: it is in none of the states that lead there")
+
+
+def let_go(tx: Transaction, batch_id: str) -> None:
+    """Free all people of a batch that will not run."""
+    tx.execute(sa.update(s.intent).where(s.intent.c.batch_id == batch_id).values(holds_person=False))
+
+
+def digest_now(tx: Transaction, batch: Batch) -> str:
+    """The digest of the plan as the register holds it at this moment; differs from the approved one if anything was changed."""
+    planned = intents(tx, batch.batch_id)
+    return plan_digest(batch_id=batch.batch_id, reason=batch.reason, policy_digest=batch.policy_digest, intents=planned)
+
+
+def _as_row(intent: Intent) -> dict[str, Any]:
+    row = {f.name: getattr(intent, f.name) for f in fields(Intent)}
+    return row | {
+        "state": str(intent.state),
+        "findings": list(intent.findings),
+        "refusals": list(intent.refusals),
+        "planned_rows": list(intent.planned_rows),
+        "base": [b.as_json() for b in intent.base],
+        "holds_person": intent.state not in FINAL,
+    }
+
+
+def _from_row(row: Any) -> Intent:
+    values = {f.name: row[f.name] for f in fields(Intent)}
+    values["state"] = State(row["state"])
+    values["findings"] = tuple(row["findings"])
+    values["refusals"] = tuple(row["refusals"])
+    values["planned_rows"] = tuple(row["planned_rows"])
+    values["base"] = tuple(BaseRow.from_json(b) for b in row["base"])
+    return Intent(**values)
