@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -97,6 +97,20 @@ class Consent:
     recording_kept: bool = False
     error_proven: bool = False
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def counts_from(self) -> datetime | None:
+        """The earliest moment (UTC, whole seconds) the person may have acted: a mere date counts from its first moment.
+
+        None where the record does not say when, or not in which time zone. In UTC because Python compares two times of one
+        zone by the clock on the wall, which goes wrong in the hour that comes twice.
+        """
+        if self.given_at is None or self.given_at.utcoffset() is None:
+            return None
+        given = self.given_at
+        if self.given_at_precision != "second":
+            given = given.replace(hour=0, minute=0, second=0, fold=0)
+        return given.replace(microsecond=0).astimezone(UTC)
 
     def withdrawn(self, now: datetime) -> bool:
         """Whether the consent was withdrawn, refused or invalidated by ``now``."""

@@ -20,25 +20,36 @@ LONGEST_ADDRESS = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 def normalize_address(text: str) -> str:
     """The form under which two spellings of one mailbox are compared: NFC, no surrounding space, lower case, ASCII domain.
 
-    The local part is folded too: RFC 5321 allows mailboxes that differ by case only, no provider in use has them, and
-    treating two spellings as one person can only keep more people opted out. Returns "" for what can't be an address.
+    The local part is lower-cased too: RFC 5321 allows mailboxes that differ by case only, no provider in use has them, and
+    treating two spellings as one person keeps more people opted out. It is not case-folded, which would make one mailbox of
+    ``straße`` and ``strasse``. Returns "" for what can't be an address.
     """
     address = unicodedata.normalize("NFC", text).strip()
     if len(address) > LONGEST_ADDRESS or any(c.isspace() or not c.isprintable() for c in address):
         return ""
-    local, at, domain = address.rpartition("@")
-    if not (local and at and domain):
+    local, _, domain = address.rpartition("@")
+    domain = ascii_domain(domain)
+    if not local or not all(domain.split(".")):
         return ""
-    return f"{unicodedata.normalize('NFC', local.casefold())}@{ascii_domain(domain)}"
+    normalized = f"{unicodedata.normalize('NFC', local.lower())}@{domain}"
+    return normalized if len(normalized) <= LONGEST_ADDRESS else ""
 
 
 def ascii_domain(domain: str) -> str:
-    """A domain in lower-case ASCII (IDNA), or lower-cased as it is where IDNA does not know it."""
+    """A domain in lower-case ASCII, or lower-cased as it is where it has no such form.
+
+    By IDNA 2008 (UTS 46, not transitional): Python's own codec knows IDNA 2003 only, to which ``straße.example`` and
+    ``strasse.example`` are one domain, while they may belong to two people.
+    """
     domain = domain.rstrip(".").lower()
-    try:
-        return domain.encode("idna").decode("ascii") if not domain.isascii() else domain
-    except UnicodeError:
+    if domain.isascii():
         return domain
+    import idna
+
+    try:
+        return idna.encode(domain, uts46=True, transitional=False).decode("ascii")
+    except UnicodeError:
+        return unicodedata.normalize("NFC", domain)
 
 
 def domain_of(address: str) -> str:
