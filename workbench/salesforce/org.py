@@ -1,0 +1,334 @@
+"""`SalesforceOrg`: the operations of `workbench.org.Org` over HTTP. Each is one logical step; how is left to its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import zip_longest
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from workbench.org import (
+    OBJECTS,
+    OPT_OUT_FIELD,
+    ApiUsage,
+    Changes,
+    ConditionalClear,
+    FieldAccess,
+    FieldChange,
+    OrgError,
+    OrgIdentity,
+    OrgPermissionError,
+    OrgQuotaError,
+    OrgRefusedError,
+    OrgRow,
+    Reading,
+    RowAnswer,
+)
+from workbench.salesforce.bulk import query_job
+from workbench.salesforce.connection import Connection, Patience
+from workbench.salesforce.login import Login, OrgCredentials
+from workbench.salesforce.reading import MOST_QUERIES, Found, find, history_queries, people_queries, query_pages
+from workbench.salesforce.replies import Reply, Request, date_of
+from workbench.salesforce.rows import change_of, moment_of, row_of
+from workbench.salesforce.soql import (
+    FIELD_NAME,
+    LONGEST_LIST,
+    access_of,
+    all_history_query,
+    all_query,
+    chunks,
+    columns_of,
+    count_query,
+    known_object,
+    usable_ids,
+)
+from workbench.salesforce.transport import Timeouts, is_loopback
+from workbench.salesforce.writes import (
+    clear_answers,
+    clear_request,
+    opt_out_answers,
+    opt_out_groups,
+    opt_out_request,
+    unknown,
+)
+
+T = TypeVar("T")
+MOST_BY_REST = 2_000  # rows: one page; above it Salesforce's guidance is Bulk API 2.0
+LONGEST_WINDOW = timedelta(days=30)  # of getUpdated and getDeleted
+SHORTEST_WINDOW = timedelta(seconds=60)
+
+
+class SalesforceOrg:
+    """One Salesforce org, logged in on first use; implements `workbench.org.Org`.
+
+    Threads may share one. Use it as a context manager, or `close` it. Nothing is asked before the first operation.
+
+    Raises:
+        OrgNotAllowedError: the credentials' address is neither Salesforce's nor on this computer.
+    """
+
+    def __init__(
+        self,
+        credentials: OrgCredentials,
+        *,
+        opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,),
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 frozen
+        patience: Patience = Patience(),  # noqa: B008 frozen
+    ) -> None:
+        if not opt_out_fields or not all(FIELD_NAME.fullmatch(name) for name in opt_out_fields):
+            raise ValueError("opt-out fields are given by their API names, one at least")
+        self.opt_out_fields = tuple(dict.fromkeys(opt_out_fields))
+        self.credentials = credentials
+        self.connection = Connection(credentials, timeouts=timeouts, patience=patience)
+        self._columns: dict[str, tuple[str, ...]] = {}
+        self._identity: tuple[Login, OrgIdentity] | None = None
+
+    def __repr__(self) -> str:
+        return f"SalesforceOrg({self.credentials.url})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the open sockets."""
+        self.connection.close()
+
+    @property
+    def calls(self) -> int:
+        """API calls made so far by this object, failed ones included."""
+        return self.connection.calls
+
+    def identity(self) -> OrgIdentity:
+        """Who and where we are; asked once a login. Raises: OrgError."""
+        login = self.connection.login()
+        if self._identity is None or self._identity[0] is not login:
+            request = Request(
+                what="asking which org this is", path="query/", params={"q": "SELECT Id, Name, IsSandbox FROM Organization"}
+            )
+            record = self.connection.ask(request, lambda reply: reply.body["records"][0])
+            self._identity = (self.connection.login(), self._identity_of(record))
+        return self._identity[1]
+
+    def _identity_of(self, record: Mapping[str, Any]) -> OrgIdentity:
+        sandbox = "sandbox" if record.get("IsSandbox") else "production"
+        return OrgIdentity(
+            org_id=str(record.get("Id", "")),
+            name=str(record.get("Name", "")),
+            kind="scratch" if is_loopback(self.credentials.url) else sandbox,
+            user_id=self.connection.login().user_id or self._user_id(),
+            api_version=self.credentials.api_version,
+        )
+
+    def _user_id(self) -> str:
+        request = Request(what="asking who is logged in", path="/services/oauth2/userinfo")
+        return self.connection.ask(request, lambda reply: usable_ids([reply.body["user_id"]])[0])
+
+    def access(self) -> tuple[FieldAccess, ...]:
+        """Permissions on every opt-out field of Lead and Contact, asked anew. Raises: OrgError."""
+        return tuple(access for kind in OBJECTS for access in access_of(kind, self._describe(kind), self.opt_out_fields))
+
+    def _describe(self, object: str) -> dict[str, Any]:
+        request = Request(what=f"describing {object}", path=f"sobjects/{object}/describe")
+        return self.connection.ask(request, lambda reply: {"fields": [_field(field) for field in reply.body["fields"]]})
+
+    def _columns_of(self, object: str) -> tuple[str, ...]:
+        if object not in self._columns:
+            self._columns[object] = columns_of(object, self._describe(object), self.opt_out_fields)
+        return self._columns[object]
+
+    def usage(self) -> ApiUsage:
+        """API calls of the org's current 24 hours. Where the user may not read limits, as the last answer told. Raises: OrgError."""
+        try:
+            return self.connection.ask(Request(what="asking for the limits", path="limits/"), _usage_of)
+        except OrgPermissionError:
+            if self.connection.usage is None:
+                raise
+            return self.connection.usage
+
+    def read(self, *, record_ids: Sequence[str], addresses: Sequence[str], history: bool) -> Reading:
+        """Every Lead/Contact with one of these ids or addresses, deleted ones included; one or two API calls per 200.
+
+        The second call is made only for the history of rows that were found by address. ``missing`` has 18-character ids.
+
+        Raises:
+            OrgError: it could not be read as a whole.
+        """
+        asked = usable_ids(record_ids)
+        found = Found()
+        for ids, some in _paired(asked, addresses):
+            found += self._with_known_fields(partial(self._read_some, ids, some, history=history))
+        rows = {row.record_id: row for row in found.rows}
+        return Reading(
+            rows=tuple(rows.values()),
+            history=tuple(sorted(set(found.changes), key=lambda change: (change.at, change.record_id, change.field))),
+            missing=frozenset(asked) - rows.keys(),
+            server_time=found.at or self._server_time(),
+        )
+
+    def _read_some(self, record_ids: Sequence[str], addresses: Sequence[str], *, history: bool) -> Found:
+        columns = {kind: self._columns_of(kind) for kind in OBJECTS}
+        queries = people_queries(columns, self.opt_out_fields, record_ids=record_ids, addresses=addresses)
+        if history:
+            queries += history_queries(self.opt_out_fields, record_ids)
+        found = find(self.connection, queries, what="reading people")
+        if not history:
+            return found
+        others = dict.fromkeys(row.record_id for row in found.rows if row.record_id not in set(record_ids))
+        later = [query for ids in chunks(others) for query in history_queries(self.opt_out_fields, ids)]
+        return found + find(self.connection, later, what="reading field history")
+
+    def _with_known_fields(self, step: Callable[[], T]) -> T:
+        """A step that asks for described fields; when one was taken away meanwhile, described anew, named or left out."""
+        try:
+            return step()
+        except OrgPermissionError:
+            self._columns.clear()
+        for kind in OBJECTS:
+            self._columns_of(kind)  # raises with the name of an opt-out field that is gone
+        return step()
+
+    def _server_time(self) -> datetime:
+        return self.connection.ask(Request(what="asking for the time", path=""), date_of)
+
+    def clear(self, writes: Sequence[ConditionalClear]) -> tuple[RowAnswer, ...]:
+        """Clear opt-outs, each row only if it was not modified since it was read: at most 25 rows, one call.
+
+        A lost answer is ``unknown`` for all rows, never an error: read the rows again to learn what happened.
+
+        Raises:
+            OrgError: nothing was cleared (no login, quota, or the whole request was turned down).
+            ValueError: more than 25 rows, one twice, or anything but opt-out fields.
+        """
+        request = clear_request(writes, api_version=self.credentials.api_version, opt_out_fields=self.opt_out_fields)
+        return clear_answers(writes, self.connection.tell(request))
+
+    def opt_out(self, rows: Sequence[tuple[str, str]]) -> tuple[RowAnswer, ...]:
+        """Set every opt-out field of (object, record id) rows, each row once, 200 to a call; ids come back with 18 characters.
+
+        Raises:
+            OrgError: nothing was written. Once something was, the rows not reached are ``unknown`` instead.
+        """
+        answers: tuple[RowAnswer, ...] = ()
+        stopped: OrgError | None = None
+        for group in opt_out_groups(rows):
+            if stopped is None:
+                try:
+                    answers += opt_out_answers(group, self.connection.tell(opt_out_request(group, self.opt_out_fields)))
+                    continue
+                except OrgError as error:
+                    if not answers:
+                        raise
+                    stopped = error
+            answers += unknown(group, "REQUEST_LIMIT_EXCEEDED" if isinstance(stopped, OrgQuotaError) else "")
+        return answers
+
+    def count(self, object: str) -> int:
+        """How many rows an object has, deleted ones included. Raises: OrgError."""
+        return self._count(all_query(known_object(object), ("Id",)))
+
+    def _count(self, query: str) -> int:
+        request = Request(what="counting rows", path="queryAll/", params={"q": count_query(query)})
+        return self.connection.ask(request, lambda reply: int(reply.body["totalSize"]))
+
+    def pull(self, object: str) -> Iterator[Sequence[OrgRow]]:
+        """Every row of one object, deleted and merged ones included, in pages of at most 20,000. Raises: OrgError."""
+        query = self._with_known_fields(lambda: all_query(object, self._columns_of(known_object(object))))
+        yield from self._all_pages(
+            query, lambda record: row_of(object, record, self.opt_out_fields), what=f"pulling {object} rows"
+        )
+
+    def pull_history(self, object: str) -> Iterator[Sequence[FieldChange]]:
+        """Every opt-out field change of one object that Salesforce still keeps, page by page. Raises: OrgError."""
+        query = all_history_query(known_object(object), self.opt_out_fields)
+        yield from self._all_pages(query, lambda record: change_of(object, record), what=f"pulling {object} history")
+
+    def _all_pages(self, query: str, convert: Callable[[Mapping[str, Any]], T], *, what: str) -> Iterator[Sequence[T]]:
+        if self._count(query) <= MOST_BY_REST:
+            yield from query_pages(self.connection, query, convert, what=what)
+        else:
+            yield from query_job(self.connection, query, convert=convert, what=what)
+
+    def changes(self, object: str, *, since: datetime) -> Changes:
+        """What was updated or deleted since a moment; two calls. The next window starts at ``covered_until``.
+
+        Source: "Get Updated", "Get Deleted" in the REST API Developer Guide; ``latestDateCovered`` leaves room for
+        transactions that were under way.
+
+        Raises:
+            OrgRefusedError: the window is longer than Salesforce remembers; everything has to be pulled.
+            OrgError: it could not be asked.
+        """
+        until = self.connection.server_now() or self._server_time()
+        start = min(since, until - SHORTEST_WINDOW)
+        if until - start >= LONGEST_WINDOW:
+            raise OrgRefusedError(
+                "Salesforce tells changes of the last 30 days only.", "Pull everything: `workbench org pull --full`."
+            )
+        window = {"start": _iso(start), "end": _iso(until)}
+        what, path = f"asking what changed in {known_object(object)}", f"sobjects/{object}"
+        updated, until_updated = self.connection.ask(Request(what=what, path=f"{path}/updated/", params=window), _updated)
+        deleted, until_deleted, earliest = self.connection.ask(
+            Request(what=what, path=f"{path}/deleted/", params=window), _deleted
+        )
+        if earliest and earliest > start:
+            raise OrgRefusedError(
+                "Salesforce has purged deletions of this window.", "Pull everything: `workbench org pull --full`."
+            )
+        return Changes(updated=updated, deleted=deleted, covered_until=min(until_updated, until_deleted))
+
+    def rows(self, object: str, record_ids: Iterable[str]) -> Iterator[Sequence[OrgRow]]:
+        """Some rows by id, deleted ones included, in pages; 1,000 to a call. Ids that the org doesn't know are left out.
+
+        Raises:
+            OrgError: it could not be read.
+        """
+        asked = usable_ids(record_ids)
+        for start in range(0, len(asked), MOST_QUERIES * LONGEST_LIST):
+            page = self._with_known_fields(
+                partial(self._rows, known_object(object), asked[start : start + MOST_QUERIES * LONGEST_LIST])
+            )
+            if page:
+                yield page
+
+    def _rows(self, object: str, record_ids: Sequence[str]) -> Sequence[OrgRow]:
+        columns = {object: self._columns_of(object)}
+        queries = [
+            query
+            for ids in chunks(record_ids)
+            for query in people_queries(columns, self.opt_out_fields, record_ids=ids, addresses=())
+        ]
+        return find(self.connection, queries, what=f"reading {object} rows").rows
+
+
+def _paired(record_ids: Sequence[str], addresses: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Ids and addresses cut into lists that fit into one request."""
+    nobody: list[str] = []
+    yield from zip_longest(chunks(record_ids), chunks(filter(None, dict.fromkeys(addresses))), fillvalue=nobody)
+
+
+def _field(field: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: field.get(name) for name in ("name", "type", "updateable", "relationshipName")}
+
+
+def _usage_of(reply: Reply) -> ApiUsage:
+    daily = reply.body["DailyApiRequests"]
+    return ApiUsage(used=int(daily["Max"]) - int(daily["Remaining"]), allowed=int(daily["Max"]))
+
+
+def _updated(reply: Reply) -> tuple[tuple[str, ...], datetime]:
+    return tuple(usable_ids(reply.body["ids"])), moment_of(reply.body["latestDateCovered"])
+
+
+def _deleted(reply: Reply) -> tuple[tuple[str, ...], datetime, datetime | None]:
+    ids = tuple(usable_ids(entry["id"] for entry in reply.body["deletedRecords"]))
+    earliest = reply.body.get("earliestDateAvailable")
+    return ids, moment_of(reply.body["latestDateCovered"]), moment_of(earliest) if earliest else None
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(microsecond=0).isoformat()
