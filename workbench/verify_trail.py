@@ -130,12 +130,12 @@ TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
-def read_event(leaf: bytes, row: Any) -> tuple[dict[str, Any], Any]:
+def read_event(leaf: bytes, node: bytes, row: Any) -> tuple[dict[str, Any], Any]:
     """Header and payload (None: erased) of an event; an exception where it is not as it was written."""
     header = json.loads(leaf.decode("utf-8"))
     if header.keys() != HEADER or header["v"] != 1 or type(header["seq"]) is not int or len(row) != 4:
         raise ValueError("its fields are others")
-    if leaf_hash(leaf) != bytes.fromhex(row["leaf_hash"]) or not TIME.fullmatch(header["ts"]):
+    if node != bytes.fromhex(row["leaf_hash"]) or not TIME.fullmatch(header["ts"]):
         raise ValueError("its text does not have its hash, or no time")
     if row["payload"] is None and row["salt"] is None:
         return header, None
@@ -150,11 +150,12 @@ def check_events(lines: Any, log: str, signed: Roots, known: Roots, evidence: di
     peaks: list[bytes] = []
     events, due, last_ts, fits, unexcused = 0, 0, "", 0, set()
     for line in lines:
-        leaf, seq = line, due
+        node, seq = b"", due  # an unreadable line fits no root
         try:
             row = json.loads(line.decode("ascii"))
             leaf = row["leaf"].encode("utf-8", "surrogateescape")
-            header, payload = read_event(leaf, row)
+            node = leaf_hash(leaf)
+            header, payload = read_event(leaf, node, row)
             seq = header["seq"]
             if header["log"] != log:
                 yield f"event {seq} belongs to another log"
@@ -173,7 +174,7 @@ def check_events(lines: Any, log: str, signed: Roots, known: Roots, evidence: di
                     evidence.pop(digest, None)
         except UNREADABLE as error:
             yield f"event {seq} was changed: it is not as it was written ({error})"
-        append(peaks, events, leaf_hash(leaf))
+        append(peaks, events, node)
         events, due = events + 1, max(due, seq + 1)
         if events in known and known[events] != {root(peaks)}:
             yield f"the trail was rewritten: events 0 to {events - 1} differ from the checkpoint you hold"
@@ -236,8 +237,7 @@ def main() -> int:
     parser.add_argument("--known", action="append", default=[], help="a file with a checkpoint you received earlier")
     given = parser.parse_args()
     try:
-        key = given.vkey if "+" in given.vkey else Path(given.vkey).read_text("utf-8")
-        problems = verify(given.export, key, given.known)
+        problems = verify(given.export, given.vkey if "+" in given.vkey else Path(given.vkey).read_text(), given.known)
         code, said = (1, ["TAMPERED", *problems[:100]]) if problems else (0, ["VERIFIED: every event, checkpoint and file"])
     except (OSError, ValueError) as error:
         code, said = 2, [f"COULD NOT TELL: {error}"]

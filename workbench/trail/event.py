@@ -105,7 +105,7 @@ def read_json(data: bytes, where: str) -> Any:
         TrailError: the bytes are not such a value.
     """
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_float=_no_float, parse_constant=_no_float)
+        return _DECODER.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):
         raise TrailError(f"The bytes of {where} are not JSON as the trail writes it.") from None
 
@@ -121,6 +121,7 @@ def _no_float(text: str) -> NoReturn:
     raise ValueError(f"a number of {len(text)} characters is no integer")
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_no_float, parse_constant=_no_float)
 _P = TypeVar("_P", bound=Part)
 
 

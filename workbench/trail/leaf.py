@@ -18,6 +18,7 @@ from workbench.trail.tree import leaf_hash
 
 LEAF_VERSION = 1
 SALT_BYTES = 16
+_TEXT = re.compile(r".+", re.DOTALL)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -52,15 +53,16 @@ class Header:
         if type(self.seq) is not int or not 0 <= self.seq <= LARGEST_INTEGER:
             raise TrailError("A leaf's seq is not a number from 0 on.")
         for name in ("log", "actor", "actor_auth", "action"):
-            self._require(name, isinstance(getattr(self, name), str) and getattr(self, name) != "")
+            self._require(name, _TEXT)
         for name in ("batch_id", "intent_id", "subject"):
-            value = getattr(self, name)
-            self._require(name, value is None or (isinstance(value, str) and _ID.fullmatch(value) is not None))
-        self._require("ts", isinstance(self.ts, str) and _TIME.fullmatch(self.ts) is not None)
-        self._require("payload_sha256", isinstance(self.payload_sha256, str) and _HEX.fullmatch(self.payload_sha256) is not None)
+            if getattr(self, name) is not None:
+                self._require(name, _ID)
+        self._require("ts", _TIME)
+        self._require("payload_sha256", _HEX)
 
-    def _require(self, name: str, fits: bool) -> None:
-        if not fits:
+    def _require(self, name: str, form: re.Pattern[str]) -> None:
+        value = getattr(self, name)
+        if not (isinstance(value, str) and form.fullmatch(value)):
             raise TrailError(f"Event {self.seq}: the header's {name} does not have its form.")
 
 

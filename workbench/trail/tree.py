@@ -42,18 +42,15 @@ class Frontier:
 
     def append(self, hashed_leaf: bytes) -> Frontier:
         """The frontier of the tree with one more leaf, given as its leaf hash."""
-        peaks, merges = list(self.peaks), self.size
-        while merges & 1:
-            hashed_leaf = node_hash(peaks.pop(), hashed_leaf)
-            merges >>= 1
-        return Frontier(self.size + 1, (*peaks, hashed_leaf))
+        return self.extend((hashed_leaf,))
 
     def extend(self, leaf_hashes: Iterable[bytes]) -> Frontier:
         """The frontier of the tree with these leaf hashes appended in order."""
-        frontier = self
+        size, peaks = self.size, list(self.peaks)
         for hashed_leaf in leaf_hashes:
-            frontier = frontier.append(hashed_leaf)
-        return frontier
+            _append(peaks, size, hashed_leaf)
+            size += 1
+        return Frontier(size, tuple(peaks))
 
     def root(self) -> bytes:
         """The tree's root hash; of an empty tree SHA-256 of nothing."""
@@ -161,6 +158,12 @@ def _roots_along(path: Sequence[bytes], node: int, last: int) -> tuple[bytes, by
             new = node_hash(new, sibling)
         node, last = node >> 1, last >> 1
     return (old, new) if last == 0 else None
+
+
+def _append(peaks: list[bytes], size: int, node: bytes) -> None:
+    while size & 1:
+        node, size = node_hash(peaks.pop(), node), size >> 1
+    peaks.append(node)
 
 
 def _split(size: int) -> int:
