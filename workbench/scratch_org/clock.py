@@ -35,7 +35,7 @@ class Clock:
 
 def stamp(at: datetime) -> str:
     """An instant as the REST API writes it: ``2026-04-16T19:00:00.000+0000``. Sorts by time as text."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    return f"{at.astimezone(UTC).isoformat()[:19]}.000+0000"
 
 
 def instant(text: str) -> datetime:

@@ -42,7 +42,7 @@ def composite(org: Org, call: Call, dispatch: Dispatch) -> Reply:
             for part, inner in zip(parts, calls, strict=True):
                 run.one(part, inner)
             if all_or_none and run.failed:
-                raise _RolledBack
+                raise _RolledBack  # noqa: TRY301 - leaves the transaction
     except _RolledBack:
         run.undo()
         for entry in call.writes[noted:]:

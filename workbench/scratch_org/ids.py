@@ -7,6 +7,7 @@ import re
 
 _SUFFIXES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_BITS = {ord(c): "1" if "A" <= c <= "Z" else "0" for c in _DIGITS}
 _SHAPE = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?", re.ASCII)
 
 MARKER = "SCR"
@@ -14,8 +15,8 @@ MARKER = "SCR"
 
 def checksum(fifteen: str) -> str:
     """The three characters that make a 15-character id safe to compare without case."""
-    blocks = (fifteen[i : i + 5] for i in (0, 5, 10))
-    return "".join(_SUFFIXES[sum(1 << j for j, c in enumerate(b) if "A" <= c <= "Z")] for b in blocks)
+    blocks = (fifteen[4::-1], fifteen[9:4:-1], fifteen[14:9:-1])
+    return "".join([_SUFFIXES[int(block.translate(_BITS), 2)] for block in blocks])
 
 
 def long_id(text: str) -> str | None:

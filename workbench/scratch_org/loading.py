@@ -17,6 +17,7 @@ from .tables import encoded
 
 _BATCH = 5_000
 _USER_FIELDS = frozenset({"OwnerId", "CreatedById", "LastModifiedById"})
+_DEFAULTS = {kind.name: tuple((f.name, 0 if f.type == "boolean" else None) for f in kind.fields) for kind in OBJECTS.values()}
 _LOADABLE = frozenset({"Lead", "Contact", "Account"})
 
 
@@ -35,7 +36,7 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
             except ValueError as error:
                 raise ValueError(f"Line {number} is no JSON") from error
             if not isinstance(record, dict):
-                raise ValueError(f"Line {number} is no JSON object")
+                raise ValueError(f"Line {number} is no JSON object")  # noqa: TRY004 - wrong data, not a wrong call
             yield record
 
 
@@ -91,12 +92,10 @@ class _Loader:
         field = _field(kind, name)
         if value is None or value == "":
             return None
-        if name in _USER_FIELDS:
-            return self.user(str(value))
+        if field.type == "reference":
+            return self.user(str(value)) if name in _USER_FIELDS else _id(value)
         if field.type == "datetime":
             return self.instant(str(value))
-        if field.type == "reference":
-            return _id(value)
         return encoded(field, value)
 
     def complete(self, kind: ObjectType, row: dict[str, Any], history: list[dict[str, Any]]) -> None:
@@ -132,8 +131,7 @@ class _Loader:
 
     def insert(self, kind: ObjectType, row: dict[str, Any]) -> None:
         rows = self.pending.setdefault(kind.name, [])
-        defaults = [(f.name, 0 if f.type == "boolean" else None) for f in kind.fields]
-        rows.append((*[row.get(n) or d for n, d in defaults], row.get("deleted_at")))
+        rows.append((*[row.get(n) or d for n, d in _DEFAULTS[kind.name]], row.get("deleted_at")))
         if len(rows) >= _BATCH:
             self.flush(kind)
 
@@ -142,7 +140,7 @@ class _Loader:
         names = ", ".join(f'"{f.name}"' for f in kind.fields)
         marks = ", ".join("?" * (len(kind.fields) + 1))
         try:
-            self.org.tables.db.executemany(f'INSERT INTO "{kind.name}" ({names}, "deleted_at") VALUES ({marks})', rows)
+            self.org.tables.db.executemany(f'INSERT INTO "{kind.name}" ({names}, "deleted_at") VALUES ({marks})', rows)  # noqa: S608 - names come from OBJECTS
         except self.org.tables.db.IntegrityError as error:
             raise ValueError(f"A {kind.name} id is used twice") from error
 

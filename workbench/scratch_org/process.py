@@ -91,7 +91,10 @@ def start_scratch_org(
         ScratchOrgError: it ended before it was ready; its own sentence is on stderr.
     """
     options = {"--people": people, "--seed": seed, "--data": data, "--database": database}
-    given = [text for name, value in options.items() if value is not None for text in (name, str(value))]
+    given: list[str] = []
+    for name, value in options.items():
+        if value is not None:
+            given += [name, str(value.resolve() if isinstance(value, Path) else value)]
     if clock is not None:
         given += ["--clock", clock.isoformat()]
     process = subprocess.Popen(  # noqa: S603 - our own module by our own interpreter

@@ -83,7 +83,7 @@ def _each(org: Org, call: Call, items: list[dict[str, Any]], all_or_none: bool) 
         with org.tables.atomic():
             results = [_one(org, call, item) for item in items]
             if all_or_none and not all(r["success"] for r in results):
-                raise _RolledBack
+                raise _RolledBack  # noqa: TRY301 - leaves the transaction
     except _RolledBack:
         for entry in call.writes[noted:]:
             entry["status"] = "rolled back"

@@ -110,7 +110,7 @@ def updated(org: Org, call: Call, name: str) -> Reply:
     kind = org.kind(name)
     start, end = _window(org, call)
     rows = org.tables.db.execute(
-        f'SELECT "Id" FROM "{kind.name}" WHERE "IsDeleted" = 0 AND "SystemModstamp" >= ? AND "SystemModstamp" < ?'
+        f'SELECT "Id" FROM "{kind.name}" WHERE "IsDeleted" = 0 AND "SystemModstamp" >= ? AND "SystemModstamp" < ?'  # noqa: S608 - names come from OBJECTS
         ' ORDER BY "SystemModstamp", "Id" LIMIT 600001',
         (stamp(start), stamp(end)),
     )
@@ -125,7 +125,7 @@ def deleted(org: Org, call: Call, name: str) -> Reply:
     kind = org.kind(name)
     start, end = _window(org, call)
     rows = org.tables.db.execute(
-        f'SELECT "Id", "deleted_at" FROM "{kind.name}" WHERE "IsDeleted" = 1 AND "deleted_at" >= ? AND "deleted_at" < ?'
+        f'SELECT "Id", "deleted_at" FROM "{kind.name}" WHERE "IsDeleted" = 1 AND "deleted_at" >= ? AND "deleted_at" < ?'  # noqa: S608 - names come from OBJECTS
         ' ORDER BY "deleted_at", "Id"',
         (stamp(start), stamp(end)),
     )
