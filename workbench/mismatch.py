@@ -1,0 +1,160 @@
+"""How register and Salesforce can disagree, how long they have, and what tonight's sync will do about it.
+
+Names the kinds, counts their age and says each forecast as a sentence. Finding them is set-based SQL and lives in
+`store.mismatches`; acting on them is `nightly`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+
+KINDS: dict[str, str] = {
+    "opted_out_only_in_salesforce": "The record is opted out, the person is not unsubscribed.",
+    "unsubscribed_only_locally": "The person is unsubscribed, the record is not opted out.",
+    "records_disagree": "Of several records of one person or address only some are opted out.",
+    "fields_disagree": "The opt-out fields of one record differ.",
+    "relapse": "Resubscribed by us, and opted out again.",
+    "resubscribed_without_consent": "An opt-out was ended without a consent on file.",
+    "never_syncs": "Unsubscribed, without a Salesforce id.",
+    "link_broken": "The linked record was deleted, merged or converted.",
+    "address_changed": "Person and linked record have different addresses.",
+    "duplicate_address": "Several people share one address and are in different states.",
+    "orphan_opt_out": "An opted-out record whose address is not in the register.",
+    "origin_unknown": "Opted out, and no history says since when or by whom.",
+}
+"""Every kind of mismatch by its stable code, with what it means."""
+
+ON_TRAIL = tuple(kind for kind in KINDS if kind not in ("never_syncs", "link_broken", "orphan_opt_out", "origin_unknown"))
+"""Kinds whose coming and going are events of the trail: somebody is, or was, in two states at once.
+
+The others tell of a missing link or of missing history. There is one for a good part of a register on the first day, and
+nothing about a person's status follows from them; their table keeps when each was seen and resolved.
+"""
+
+NO_LONGER_FOUND = "no longer found"
+
+TONIGHT_PERSON = "Tonight the person is unsubscribed."
+TONIGHT_RECORD = "Tonight the record is opted out; until then Salesforce mails this address."
+TONIGHT_ALL_RECORDS = "Tonight this record is opted out like the others: least permissive wins."
+TONIGHT_ALL_FIELDS = "Tonight every configured opt-out field of the record is set."
+TONIGHT_DUPLICATE = "Tonight this person is unsubscribed as well: least permissive wins."
+STAYS_UNSUBSCRIBED = "This person stays unsubscribed; the others follow where a Salesforce record joins them."
+NOT_JOINED = "Nothing happens: no Salesforce record joins these people; unsubscribe the others by hand."
+NOBODY_TO_TELL = "Nothing happens: nobody in the register has this record's address."
+NOBODY_TELLS = "Nothing happens: nobody will tell Salesforce."
+FOUND_BY_ADDRESS = "Sales Connect will not tell Salesforce; tonight's sync finds the record by its address."
+FOLLOWS = "The sync follows the record that this one became."
+FOLLOWS_NOTHING = "Nothing happens: the record can't be written and no other took its place."
+FOLLOWS_BOTH = "The sync follows the link, not the address: if either side opts out, both are."
+FORMER_ADDRESS = "Nothing happens: the record has a former address of the person; opt it out or link it by hand."
+IMPORT_IT = "Nothing happens: the address is not in the register; import it to keep its opt-out."
+NO_FORECAST = ""
+RELAPSE_SYNC = "Caused by a sync, without a new request: see who wrote it before proposing the person again."
+RELAPSE_REQUEST = "A new opt-out: it is respected, and only a consent later than it counts."
+FINDING = "Compliance finding: record the consent that justified it, or unsubscribe the person."
+
+Action = Literal["unsubscribe_person", "opt_out_record"]
+UNSUBSCRIBE_PERSON: Action = "unsubscribe_person"
+OPT_OUT_RECORD: Action = "opt_out_record"
+
+SYNC = "sync"
+NEW_REQUEST = "new_request"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """One way in which the two systems disagree about one person, one record, or both.
+
+    ``person_id`` is "" where the register has nobody, ``record_id`` "" where no single record is meant. ``since`` is when it
+    began as far as the systems tell. ``detail`` and ``forecast`` are sentences with ids, never addresses.
+    """
+
+    mismatch_id: str
+    kind: str
+    person_id: str
+    record_id: str
+    detail: str
+    forecast: str
+    since: datetime | None
+    first_seen: datetime
+    last_seen: datetime
+    resolved_at: datetime | None = None
+    resolved_by: str = ""
+    email: str = field(default="", repr=False, compare=False)
+
+    def age_business_days(self, now: datetime) -> int:
+        """Business days it stood open: from when it began, or was first seen, to when it was resolved, or now."""
+        return business_days(self.since or self.first_seen, self.resolved_at or now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindCount:
+    """The open mismatches of one kind: how many, the oldest one's age in business days, how many are older than allowed."""
+
+    kind: str
+    open: int
+    oldest_business_days: int
+    over_limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One opt-out that tonight's sync will write, and why.
+
+    For ``unsubscribe_person`` the person is the one to be unsubscribed and the record the one that says so; for
+    ``opt_out_record`` the record is the one to be opted out and the person the one it follows. ``direct`` is false when the
+    cause is itself only written tonight.
+    """
+
+    action: Action
+    person_id: str
+    record_id: str
+    why: str
+    direct: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excluded:
+    """A record that the sync would have to opt out and can't, and why."""
+
+    person_id: str
+    record_id: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relapse:
+    """A person whom we resubscribed and who is opted out again; ``cause`` is ``sync`` or ``new_request``."""
+
+    person_id: str
+    cause: str
+    detail: str
+
+
+def business_days(start: datetime, end: datetime) -> int:
+    """Days from Monday to Friday after the day of ``start`` up to the day of ``end`` (UTC); public holidays count.
+
+    The day an opt-out arrives is not counted. Holidays are: the result is never smaller than any country's own count.
+    Source: 16 CFR 316.4, CASL s. 11(3): ten business days after receipt.
+    """
+    return max(0, _weekdays_until(_day(end)) - _weekdays_until(_day(start)))
+
+
+def late_before(now: datetime, limit: int) -> datetime:
+    """The moment that divides: what began before it has stood open for more than ``limit`` business days at ``now``."""
+    day = _day(now)
+    passed = _weekdays_until(day)
+    while passed - _weekdays_until(day - timedelta(days=1)) <= limit:
+        day -= timedelta(days=1)
+    return datetime.combine(day, time(), UTC)
+
+
+def _day(moment: datetime) -> date:
+    return moment.astimezone(UTC).date()
+
+
+def _weekdays_until(day: date) -> int:
+    weeks, days = divmod(day.toordinal(), 7)  # day 1 of the calendar is a Monday
+    return weeks * 5 + min(days, 5)
