@@ -184,12 +184,19 @@ def load_policy(text: str, *, name: str) -> Policy:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
-        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is too long or too deep"
-        raise SettingsError(f"{name} is not valid TOML: {reason}.", MisfitError.advice) from None
+        raise SettingsError(f"{name}{not_toml(error, text)}.", MisfitError.advice) from None
     try:
         return Policy(**{key: checked(READERS, key, value) for key, value in document.items()})
     except MisfitError as misfit:
         raise SettingsError(f"{name}, line {line_of(text, misfit.path)}: {misfit}.", misfit.advice) from None
+
+
+def not_toml(error: Exception, text: str) -> str:
+    """Where the parser stopped and why, as the end of a sentence; it tells the place in its message only."""
+    told = re.fullmatch(r"(.+) \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+    if not isinstance(error, tomllib.TOMLDecodeError) or told is None:
+        return " is not valid TOML: a value is too long or nested too deep"
+    return f", line {told[2] or len(text.splitlines())}: not valid TOML ({told[1][:1].lower()}{told[1][1:]})"
 
 
 class MisfitError(Exception):
