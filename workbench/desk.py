@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from workbench.consent import Consent
 from workbench.eligibility import Case, EvidenceCheck
 from workbench.evidence import EvidenceStore
 from workbench.org import FieldChange, Org, OrgRow
@@ -16,8 +17,6 @@ from workbench.settings import Operator
 from workbench.store import batches, consents, people
 from workbench.store.database import Store, Transaction
 from workbench.store.trail_log import TrailWriter
-
-INTACT = "intact"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,7 @@ def case_for(
     person: Person,
     *,
     files: Files,
-    consent: consents.Consent | None,
+    consent: Consent | None,
     rows: Sequence[OrgRow],
     history: Sequence[FieldChange],
     missing: frozenset[str],

@@ -176,7 +176,12 @@ class PlannedPerson:
         """The org records, for the register and the digest; no addresses."""
         ordered = sorted(self.rows, key=lambda r: r.record_id)
         return [
-            {"record_id": r.record_id, "object": r.object, "opt_outs": dict(sorted(r.opt_outs.items())), "stamp": r.system_modstamp.isoformat()}
+            {
+                "record_id": r.record_id,
+                "object": r.object,
+                "opt_outs": dict(sorted(r.opt_outs.items())),
+                "stamp": r.system_modstamp.isoformat(),
+            }
             for r in ordered
         ]
 
@@ -267,12 +272,16 @@ CAUSES = {
     "not_applied": "Salesforce did not apply the change.",
     "salesforce_refused": "Salesforce refused the change.",
     "history_missing": "Salesforce's field history does not show our own change; history tracking of the opt-out field may be off.",
+    "person_changed": "The person's entry in the register was changed while the batch ran.",
+    "no_longer_eligible": "The rules no longer allowed it when the request had to be repeated.",
     "lease_lost": "The run stood still for so long that its claim on this person had ended.",
 }
 """Why somebody was aborted: code -> sentence for the analyst."""
 
 
-def after_sending(intent: Intent, rows: Sequence[OrgRow], history: Sequence[FieldChange], *, us: str, refused: bool) -> Verified | SendAgain | Abort:
+def after_sending(
+    intent: Intent, rows: Sequence[OrgRow], history: Sequence[FieldChange], *, us: str, refused: bool
+) -> Verified | SendAgain | Abort:
     """What a reading after (or instead of) an answer means for a person whose request was sent.
 
     Args:
@@ -284,25 +293,17 @@ def after_sending(intent: Intent, rows: Sequence[OrgRow], history: Sequence[Fiel
     found = {r.record_id: r for r in rows}
     if found.keys() != {b.record_id for b in intent.base}:
         return _records_changed(intent.base, found)
-    again, verified = [], []
     for base in intent.base:
-        row = found[base.record_id]
-        if row.is_deleted or row.is_converted:
-            return Abort("records_changed", f"{base.record_id} was deleted, merged or converted")
-        if row.system_modstamp == base.stamp and row.opted_out == bool(base.to_clear):
-            again += [base] if base.to_clear else []
-            verified.append(replace(base, verified_stamp=row.system_modstamp))
-        elif not row.opted_out and base.to_clear and row.last_modified_by == us and _only_ours(base, history, us):
-            verified.append(replace(base, verified_stamp=row.system_modstamp))
-        else:
-            return _somebody_else(base, row, history, us)
+        if not (_untouched(base, found[base.record_id]) or _cleared_by_us(base, found[base.record_id], history, us)):
+            return _somebody_else(base, found[base.record_id], history, us)
+    again = tuple(b for b in intent.base if b.to_clear and _untouched(b, found[b.record_id]))
     if not again:
-        return Verified(tuple(verified))
+        return Verified(tuple(replace(b, verified_stamp=found[b.record_id].system_modstamp) for b in intent.base))
     if refused:
         return Abort("salesforce_refused", f"{len(again)} record(s) could not be written")
     if intent.attempts >= MOST_ATTEMPTS:
         return Abort("not_applied", f"not applied after {intent.attempts} attempts")
-    return SendAgain(tuple(again))
+    return SendAgain(again)
 
 
 def before_closing(intent: Intent, rows: Sequence[OrgRow], history: Sequence[FieldChange], *, us: str) -> Abort | None:
@@ -323,14 +324,30 @@ def before_closing(intent: Intent, rows: Sequence[OrgRow], history: Sequence[Fie
 def clears(rows: Iterable[BaseRow]) -> tuple[ConditionalClear, ...]:
     """The conditional writes for one person's rows, on the stamps that were read."""
     return tuple(
-        ConditionalClear(record_id=r.record_id, object=r.object, fields=r.to_clear, unmodified_since=r.stamp) for r in rows if r.to_clear
+        ConditionalClear(record_id=r.record_id, object=r.object, fields=r.to_clear, unmodified_since=r.stamp)
+        for r in rows
+        if r.to_clear
     )
+
+
+def _untouched(base: BaseRow, row: OrgRow) -> bool:
+    """Still exactly as it was read before the write."""
+    alive = not (row.is_deleted or row.is_converted)
+    return alive and row.system_modstamp == base.stamp and row.opted_out == bool(base.to_clear)
+
+
+def _cleared_by_us(base: BaseRow, row: OrgRow, history: Sequence[FieldChange], us: str) -> bool:
+    alive = not (row.is_deleted or row.is_converted)
+    return alive and bool(base.to_clear) and not row.opted_out and row.last_modified_by == us and _only_ours(base, history, us)
 
 
 def _records_changed(base: Sequence[BaseRow], found: dict[str, OrgRow]) -> Abort:
     known = {b.record_id for b in base}
     gone, new = sorted(known - found.keys()), sorted(found.keys() - known)
-    parts = [f"{len(gone)} no longer linked ({', '.join(gone)})" if gone else "", f"{len(new)} new ({', '.join(new)})" if new else ""]
+    parts = [
+        f"{len(gone)} no longer linked ({', '.join(gone)})" if gone else "",
+        f"{len(new)} new ({', '.join(new)})" if new else "",
+    ]
     return Abort("records_changed", "; ".join(p for p in parts if p))
 
 
@@ -349,4 +366,6 @@ def _only_ours(base: BaseRow, history: Sequence[FieldChange], us: str) -> bool:
 
 def _our_change(base: BaseRow, history: Sequence[FieldChange], us: str) -> bool:
     wanted = set(base.to_clear)
-    return wanted <= {h.field for h in history if h.record_id == base.record_id and h.by == us and h.new is False and h.at > base.stamp}
+    return wanted <= {
+        h.field for h in history if h.record_id == base.record_id and h.by == us and h.new is False and h.at > base.stamp
+    }

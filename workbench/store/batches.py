@@ -58,12 +58,16 @@ def change(tx: Transaction, batch_id: str, *, expected: Iterable[str], **values:
     """
     mine = (s.batch.c.batch_id == batch_id) & s.batch.c.state.in_(list(expected))
     if tx.execute(sa.update(s.batch).where(mine).values(**values)).rowcount != 1:
-        raise BatchError(f"batch {batch_id} was changed by somebody else meanwhile", "Look at it again with `workbench batch show`.")
+        raise BatchError(
+            f"batch {batch_id} was changed by somebody else meanwhile", "Look at it again with `workbench batch show`."
+        )
 
 
-def intents(tx: Transaction, batch_id: str, *, states: Iterable[State] | None = None, limit: int | None = None) -> tuple[Intent, ...]:
-    """The intents of a batch in order, those in some states only, at most so many."""
-    query = sa.select(s.intent).where(s.intent.c.batch_id == batch_id).order_by(s.intent.c.position)
+def intents(
+    tx: Transaction, batch_id: str, *, states: Iterable[State] | None = None, after: int = -1, limit: int | None = None
+) -> tuple[Intent, ...]:
+    """The intents of a batch in order: those in some states only, behind a position, at most so many."""
+    query = sa.select(s.intent).where(s.intent.c.batch_id == batch_id, s.intent.c.position > after).order_by(s.intent.c.position)
     if states is not None:
         query = query.where(s.intent.c.state.in_([str(state) for state in states]))
     return tuple(_from_row(r) for r in tx.execute(query.limit(limit)).mappings())
@@ -71,7 +75,9 @@ def intents(tx: Transaction, batch_id: str, *, states: Iterable[State] | None = 
 
 def by_state(tx: Transaction, batch_id: str) -> Counter[State]:
     """How many people of a batch are in each state."""
-    query = sa.select(s.intent.c.state, sa.func.count().label("n")).where(s.intent.c.batch_id == batch_id).group_by(s.intent.c.state)
+    query = (
+        sa.select(s.intent.c.state, sa.func.count().label("n")).where(s.intent.c.batch_id == batch_id).group_by(s.intent.c.state)
+    )
     return Counter({State(r.state): r.n for r in tx.execute(query)})
 
 

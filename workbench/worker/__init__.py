@@ -1,0 +1,11 @@
+"""Runs an approved batch: the person protocol, step by step, resumable after any crash without losing an opt-out.
+
+What a person's state means, and what a reading means for it, is decided in `resubscription`; here it is only carried out, always in
+this order: durable first, outward second. Clearing is conditional on the rows as read; setting an opt-out never is.
+"""
+
+from workbench.worker.course import Outcome, Progress
+from workbench.worker.running import run
+from workbench.worker.undoing import undo
+
+__all__ = ["Outcome", "Progress", "run", "undo"]

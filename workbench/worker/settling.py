@@ -1,0 +1,239 @@
+"""Steps 5 to 8: read back, verify, close the register; or opt the person out again everywhere.
+
+Nobody here trusts an answer. A person is done when every record was read back twice as not opted out, changed by us and by nobody
+else, and the register knew of no newer unsubscribe in the very transaction that closed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.consent import Consent
+from workbench.desk import Files, check_evidence
+from workbench.org import OrgRow, Reading
+from workbench.person import Unsubscribe
+from workbench.resubscription import (
+    CAUSES,
+    MOST_ATTEMPTS,
+    PATCHES_A_CALL,
+    Abort,
+    BaseRow,
+    Intent,
+    SendAgain,
+    State,
+    Verified,
+    after_sending,
+    before_closing,
+    clears,
+    groups,
+)
+from workbench.store import batches, consents, people
+from workbench.store.database import Transaction
+from workbench.trail import events, leaf_time
+from workbench.worker.beginning import intended, send
+from workbench.worker.course import Course, rows_of
+
+ON_THE_WAY = (State.SENT, State.VERIFIED)
+
+
+def settle(course: Course, group: Sequence[Intent]) -> None:
+    """Bring people whose request may have left to their end: resubscribed on both sides, or opted out on both."""
+    with course.desk.store.write() as tx:
+        course.lease(tx, group)
+    verify(course, course.current(group, State.SENT))
+    close(course, course.current(group, State.VERIFIED))
+    opt_out_again(course, course.current(group, State.ABORTING))
+
+
+def verify(course: Course, group: Sequence[Intent]) -> None:
+    """Step 5: read until every row is known to be cleared by us, or something does not fit."""
+    while group:
+        reading = course.read(group)
+        evidence = check_evidence(course.desk, [i.consent_id for i in group if i.consent_id])
+        again: list[tuple[Intent, tuple[BaseRow, ...]]] = []
+        with course.desk.store.write() as tx:
+            course.lease(tx, group)
+            files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
+            chosen = consents.by_ids(tx, [i.consent_id for i in group if i.consent_id])
+            for intent in group:
+                decision = _after_sending(course, intent, files=files, reading=reading)
+                if isinstance(decision, SendAgain):
+                    verdict = course.verdict(intent, files=files, chosen=chosen, reading=reading, evidence=evidence)
+                    if not verdict.eligible:
+                        decision = Abort("no_longer_eligible", ", ".join(verdict.codes))
+                _carry_out(course, tx, intent, decision, rows_of(intent, reading, files))
+                if isinstance(decision, SendAgain):
+                    again.append((intent, decision.rows))
+            course.desk.trail.checkpoint(tx)
+        group = _send_again(course, again)
+
+
+def close(course: Course, group: Sequence[Intent]) -> None:
+    """Steps 6 and 7: the final check on a new reading, then the register, in one transaction."""
+    if not group:
+        return
+    reading = course.read(group)
+    with course.desk.store.write() as tx:
+        files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
+        chosen = consents.by_ids(tx, [i.consent_id for i in group if i.consent_id])
+        for intent in group:
+            rows = rows_of(intent, reading, files)
+            objection = _local_objection(intent, files)
+            if objection is None and not course.holds(tx, intent):
+                objection = Abort("lease_lost", "")
+            objection = objection or before_closing(intent, rows, reading.history, us=course.us)
+            if objection is not None:
+                _begin_abort(course, tx, intent, objection, rows)
+            else:
+                _done(course, tx, intent, rows, chosen[intent.consent_id or ""])
+        course.remember(tx, reading)
+        course.desk.trail.checkpoint(tx)
+    course.report()
+
+
+def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
+    """Step 8: write the opt-out to every row that a request may have reached, read it back, and say why.
+
+    The write also moves every row's stamp, so that a request of ours that is still on its way can't apply any more.
+    """
+    for _ in range(MOST_ATTEMPTS):
+        if not group:
+            return
+        answers = course.desk.org.opt_out(sorted({(b.object, b.record_id) for i in group for b in i.base}))
+        reading = course.read(group)
+        found = {r.record_id: r for r in reading.rows}
+        with course.desk.store.write() as tx:
+            for intent in group:
+                open_rows = [b.record_id for b in intent.base if _still_open(found.get(b.record_id))]
+                if open_rows:
+                    said = {a.record_id: a for a in answers}
+                    parts = tuple(
+                        events.RowAnswer(record_id=r, status=None, code=said[r].code or said[r].outcome) for r in open_rows
+                    )
+                    course.desk.trail.append(tx, events.OptOutFailed(cause="not_opted_out", rows=parts), **course.about(intent))
+                else:
+                    _aborted(course, tx, intent, found)
+            course.remember(tx, reading)
+            course.desk.trail.checkpoint(tx)
+        group = course.current(group, State.ABORTING)
+    if group:
+        ids = ", ".join(i.person_id for i in group[:5])
+        course.alarm = (
+            f"{len(group)} people could not be opted out again in Salesforce ({ids}); do it by hand there, then resume."
+        )
+
+
+def _after_sending(course: Course, intent: Intent, *, files: Files, reading: Reading) -> Verified | SendAgain | Abort:
+    if objection := _local_objection(intent, files):
+        return objection
+    refused = any(course.answers[b.record_id].outcome == "refused" for b in intent.base if b.record_id in course.answers)
+    return after_sending(intent, rows_of(intent, reading, files), reading.history, us=course.us, refused=refused)
+
+
+def _local_objection(intent: Intent, files: Files) -> Abort | None:
+    """Whether the person changed in the register since the decision: another version, mostly a new unsubscribe."""
+    person = files.people.get(intent.person_id)
+    if person is not None and person.version == intent.base_version:
+        return None
+    newest = max(files.unsubscribes.get(intent.person_id, ()), key=_recorded, default=None)
+    if newest is not None and newest.closed_at is None and newest.recorded_at >= intent.changed_at:
+        return Abort("opted_out_in_register", newest.unsubscribe_id)
+    return Abort("person_changed", f"version {intent.base_version} was decided on")
+
+
+def _recorded(episode: Unsubscribe) -> tuple[object, str]:
+    return episode.recorded_at, episode.unsubscribe_id
+
+
+def _carry_out(
+    course: Course, tx: Transaction, intent: Intent, decision: Verified | SendAgain | Abort, rows: Sequence[OrgRow]
+) -> None:
+    now = course.desk.clock()
+    _note_answers(course, tx, intent)
+    if isinstance(decision, Verified):
+        batches.move(tx, intent, State.VERIFIED, expected=[State.SENT], at=now, base=decision.base)
+        stamps = tuple(
+            events.VerifiedRow(record_id=b.record_id, stamp=leaf_time(b.verified_stamp or b.stamp)) for b in decision.base
+        )
+        course.desk.trail.append(tx, events.ClearVerified(rows=stamps), **course.about(intent))
+    elif isinstance(decision, SendAgain):
+        attempt = intent.attempts + 1
+        batches.move(tx, intent, State.SENT, expected=[State.SENT], at=now, attempts=attempt)
+        course.desk.trail.append(tx, intended(decision.rows, attempt=attempt), **course.about(intent))
+    else:
+        _begin_abort(course, tx, intent, decision, rows)
+
+
+def _note_answers(course: Course, tx: Transaction, intent: Intent) -> None:
+    said = [course.answers.pop(b.record_id) for b in intent.base if b.record_id in course.answers]
+    if said:
+        parts = tuple(events.RowAnswer(record_id=a.record_id, status=None, code=a.code or a.outcome) for a in said)
+        course.desk.trail.append(tx, events.ClearAnswered(rows=parts, attempt=intent.attempts), **course.about(intent))
+
+
+def _send_again(course: Course, again: Sequence[tuple[Intent, tuple[BaseRow, ...]]]) -> list[Intent]:
+    if again:
+        course.pause_before(again[0][0].attempts)
+    for packed in groups(again, size=lambda pair: len(clears(pair[1])), most=PATCHES_A_CALL):
+        send(course, [row for _, rows in packed for row in rows])
+    return course.current([intent for intent, _ in again], State.SENT)
+
+
+def _begin_abort(course: Course, tx: Transaction, intent: Intent, abort: Abort, rows: Sequence[OrgRow]) -> None:
+    now = course.desk.clock()
+    batches.move(tx, intent, State.ABORTING, expected=ON_THE_WAY, at=now, cause=abort.cause)
+    event = events.AbortIntended(cause=abort.cause, detail=abort.detail, rows=tuple(b.record_id for b in intent.base))
+    course.desk.trail.append(tx, event, **course.about(intent))
+    if abort.cause == "opted_out_in_salesforce":
+        _record_opt_out(course, tx, intent, rows)
+    if abort.cause == "history_missing":
+        course.alarm = CAUSES[abort.cause]
+
+
+def _record_opt_out(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow]) -> None:
+    """The register learns of the new opt-out at once: the consent at hand is older than it and can't be used again."""
+    now = course.desk.clock()
+    moment = max((r.system_modstamp for r in rows if r.opted_out), default=now)
+    detail = "opted out in Salesforce while a batch ran"
+    episode = people.unsubscribe(
+        tx,
+        intent.person_id,
+        opted_out_at=moment,
+        source="salesforce_sync",
+        detail=detail,
+        recorded_at=now,
+        recorded_by=course.desk.operator.name,
+    )
+    event = events.UnsubscribeRecorded(
+        unsubscribe_id=episode, opted_out_at=leaf_time(moment), source="salesforce_sync", detail=detail
+    )
+    course.desk.trail.append(tx, event, **course.about(intent))
+
+
+def _still_open(row: OrgRow | None) -> bool:
+    """Whether a row could still be mailed: it lives, and an opt-out field is not set. Rows that nobody can write don't count."""
+    return row is not None and not (row.is_deleted or row.is_converted) and not all(row.opt_outs.values())
+
+
+def _aborted(course: Course, tx: Transaction, intent: Intent, found: dict[str, OrgRow]) -> None:
+    batches.move(tx, intent, State.ABORTED, expected=[State.ABORTING], at=course.desk.clock())
+    org = {b.record_id: dict(found[b.record_id].opt_outs) for b in intent.base if b.record_id in found}
+    event = events.PersonAborted(cause=intent.cause, after=events.BothSides(unsubscribed=True, org=org))
+    course.desk.trail.append(tx, event, **course.about(intent))
+
+
+def _done(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow], consent: Consent) -> None:
+    now = course.desk.clock()
+    episodes = people.close_unsubscribes(tx, intent.person_id, intent_id=intent.intent_id, at=now)
+    batches.move(tx, intent, State.DONE, expected=[State.VERIFIED], at=now, done_at=now, cause="")
+    to_clear = {b.record_id: b.to_clear for b in intent.base}
+    event = events.PersonResubscribed(
+        before=events.BothSides(
+            unsubscribed=True, org={r.record_id: {f: f in to_clear[r.record_id] for f in r.opt_outs} for r in rows}
+        ),
+        after=events.BothSides(unsubscribed=False, org={r.record_id: dict(r.opt_outs) for r in rows}),
+        consent_id=consent.consent_id,
+        evidence=tuple(e.sha256 for e in consent.evidence),
+        episodes=episodes,
+    )
+    course.desk.trail.append(tx, event, **course.about(intent))

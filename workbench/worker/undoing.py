@@ -1,0 +1,96 @@
+"""Undo: everybody whom a batch resubscribed is opted out again on both sides. Always allowed to an admin; the safe direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.desk import Desk
+from workbench.errors import BatchError, NotAllowedError
+from workbench.resubscription import Batch, Intent, State
+from workbench.store import batches, mismatches, operators, people
+from workbench.trail import events
+from workbench.worker.course import Outcome, only_here
+from workbench.worker.running import outcome_of
+
+
+def undo(desk: Desk, batch_id: str) -> Outcome:
+    """Opt the batch's people out again: the register first, then Salesforce. May be repeated until all of Salesforce followed.
+
+    Raises:
+        NotAllowedError: the operator is no administrator.
+        BatchError: there is no such batch, or it is being run.
+        OrgError: Salesforce could not be written; the register is opted out already, undo goes on from there.
+    """
+    with desk.store.read() as tx:
+        batch = batches.get(tx, batch_id)
+        if "admin" not in operators.roles(tx, desk.operator.name):
+            raise NotAllowedError("only an administrator undoes a batch")
+    with only_here(desk, batch.batch_id):
+        _refuse_while_under_way(desk, batch)
+        _unsubscribe(desk, batch)
+        with desk.store.read() as tx:
+            undoing = batches.intents(tx, batch.batch_id, states=[State.UNDOING])
+        failed = _opt_out(desk, batch, undoing)
+        with desk.store.write() as tx:
+            batches.change(tx, batch.batch_id, expected=[batch.state], state=batch.state if failed else "undone")
+            event = events.BatchUndone(cause="undone by an administrator", people=len(undoing), failed=failed)
+            desk.trail.append(tx, event, batch_id=batch.batch_id)
+            if not failed:
+                batches.let_go(tx, batch.batch_id)
+            mismatches.refresh(tx, now=desk.clock())
+            desk.trail.checkpoint(tx)
+    with desk.store.read() as tx:
+        return outcome_of(desk, batches.get(tx, batch.batch_id))
+
+
+def _refuse_while_under_way(desk: Desk, batch: Batch) -> None:
+    with desk.store.read() as tx:
+        counts = batches.by_state(tx, batch.batch_id)
+    if batch.state not in ("finished", "paused", "running", "undone"):
+        raise BatchError(
+            f"the batch is {batch.state}; there is nothing to undo", "Cancel it instead with `workbench batch cancel`."
+        )
+    if any(counts[state] for state in (State.SENT, State.VERIFIED, State.ABORTING)):
+        raise BatchError(
+            "some people of this batch are still on the way", "Bring them to their end first with `workbench batch resume`."
+        )
+
+
+def _unsubscribe(desk: Desk, batch: Batch) -> None:
+    """In one transaction: everybody done is unsubscribed in the register, and what Salesforce must follow is on the trail."""
+    with desk.store.write() as tx:
+        for intent in batches.intents(tx, batch.batch_id, states=[State.DONE]):
+            now = desk.clock()
+            people.unsubscribe(
+                tx,
+                intent.person_id,
+                opted_out_at=now,
+                source="manual",
+                detail=f"batch {batch.batch_id} was undone",
+                recorded_at=now,
+                recorded_by=desk.operator.name,
+            )
+            batches.move(tx, intent, State.UNDOING, expected=[State.DONE], at=now)
+            about = {"batch_id": batch.batch_id, "intent_id": intent.intent_id, "person_id": intent.person_id}
+            desk.trail.append(tx, events.OptOutIntended(by="undo", rows=tuple(b.record_id for b in intent.base)), **about)
+        desk.trail.checkpoint(tx)
+
+
+def _opt_out(desk: Desk, batch: Batch, undoing: Sequence[Intent]) -> int:
+    """Write the opt-outs to Salesforce; returns how many people are still to be written."""
+    rows = sorted({(b.object, b.record_id) for i in undoing for b in i.base})
+    answers = {a.record_id: a for a in desk.org.opt_out(rows)} if rows else {}
+    failed = 0
+    with desk.store.write() as tx:
+        for intent in undoing:
+            said = [answers[b.record_id] for b in intent.base]
+            parts = tuple(events.RowAnswer(record_id=a.record_id, status=None, code=a.code or a.outcome) for a in said)
+            about = {"batch_id": batch.batch_id, "intent_id": intent.intent_id, "person_id": intent.person_id}
+            if all(a.outcome in ("done", "gone") for a in said):
+                batches.move(tx, intent, State.UNDONE, expected=[State.UNDOING], at=desk.clock(), cause="undone")
+                desk.trail.append(tx, events.OptOutWritten(rows=parts), **about)
+            else:
+                failed += 1
+                desk.trail.append(tx, events.OptOutFailed(cause="not_written", rows=parts), **about)
+        desk.trail.checkpoint(tx)
+    return failed
