@@ -1,0 +1,329 @@
+"""Org rows as last read, the history of their opt-outs, snapshots, and which record belongs to whom.
+
+A row is only ever replaced by a newer one. A record that vanished keeps its last known opt-out: it is marked deleted, not
+forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from workbench.org import FieldChange, OrgRow, Reading
+from workbench.person import new_id, normalize_address
+from workbench.store import schema as s
+from workbench.store.database import Transaction
+
+MOST_IDS = 10_000  # below SQLite's limit on bound values
+OWN_USERS = "org.own_users"
+
+_r, _h, _l, _p, _ids, _snap = s.org_record, s.org_history, s.link, s.person, s.person_salesforce_id, s.snapshot
+
+live = ~_r.c.is_deleted & ~_r.c.is_converted & _r.c.merged_into.is_(None)
+"""Rows of `org_record` that can be written and mailed through: neither deleted, merged away nor converted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """One finished pull; the org's changes are known up to ``covered_until``, by the org's clock."""
+
+    snapshot_id: str
+    kind: str
+    org_id: str
+    started_at: datetime
+    covered_until: datetime
+    finished_at: datetime
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """Person and record belong together: ``how`` is ``id`` (stored, or what that record became) or ``address``."""
+
+    person_id: str
+    record_id: str
+    how: str
+
+
+def upsert_rows(tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, seen_at: datetime) -> None:
+    """Store rows by record id; that each was seen is noted always, its values only if they aren't older than the stored ones.
+
+    Of two rows with one SystemModstamp (whole seconds) the one seen later counts.
+    """
+    if not rows:
+        return
+    insert = _insert(tx, _r)
+    new, old = insert.excluded, _r.c
+    newer = (new.system_modstamp > old.system_modstamp) | (
+        (new.system_modstamp == old.system_modstamp) & (new.seen_at >= old.seen_at)
+    )
+    values = {
+        c.name: sa.case((newer, new[c.name]), else_=c) for c in old if c.name not in ("record_id", "seen_at", "snapshot_id")
+    }
+    values["seen_at"] = sa.case((new.seen_at > old.seen_at, new.seen_at), else_=old.seen_at)
+    values["snapshot_id"] = new.snapshot_id
+    tx.execute(
+        insert.on_conflict_do_update(index_elements=["record_id"], set_=values),
+        [_as_values(row) | {"snapshot_id": snapshot_id, "seen_at": seen_at} for row in rows],
+    )
+
+
+def _as_values(row: OrgRow) -> dict[str, Any]:
+    return {
+        "record_id": row.record_id,
+        "object": row.object,
+        "email": normalize_address(row.email),
+        "email_as_given": row.email,
+        "first_name": row.first_name,
+        "last_name": row.last_name,
+        "company": row.company,
+        "opted_out": row.opted_out,
+        "opt_outs": row.opt_outs,
+        "fields_differ": len(set(row.opt_outs.values())) > 1,
+        "system_modstamp": row.system_modstamp,
+        "last_modified_date": row.last_modified_date,
+        "last_modified_by": row.last_modified_by,
+        "is_deleted": row.is_deleted,
+        "is_converted": row.is_converted,
+        "converted_contact_id": row.converted_contact_id,
+        "merged_into": row.merged_into,
+        "bounced_at": row.bounced_at,
+    }
+
+
+def _as_row(r: sa.RowMapping) -> OrgRow:
+    return OrgRow(
+        record_id=r["record_id"],
+        object=r["object"],
+        email=r["email_as_given"],
+        opt_outs=r["opt_outs"],
+        system_modstamp=r["system_modstamp"],
+        last_modified_date=r["last_modified_date"],
+        last_modified_by=r["last_modified_by"],
+        first_name=r["first_name"],
+        last_name=r["last_name"],
+        company=r["company"],
+        is_deleted=r["is_deleted"],
+        is_converted=r["is_converted"],
+        converted_contact_id=r["converted_contact_id"],
+        merged_into=r["merged_into"],
+        bounced_at=r["bounced_at"],
+    )
+
+
+def upsert_history(tx: Transaction, changes: Sequence[FieldChange]) -> None:
+    """Add history rows; those already known are left alone. A new value that can't be told is kept as opted out."""
+    if changes:
+        values = [
+            {
+                "record_id": c.record_id,
+                "field": c.field,
+                "at": c.at,
+                "new_value": c.new is not False,
+                "old_value": c.old,
+                "by": c.by,
+                "by_name": c.by_name,
+            }
+            for c in changes
+        ]
+        tx.execute(_insert(tx, _h).on_conflict_do_nothing(), values)
+
+
+def mark_missing(tx: Transaction, record_ids: Iterable[str], *, seen_at: datetime) -> int:
+    """Mark records that the org no longer knows as deleted; returns how many were not marked before."""
+    marked = 0
+    for ids in _portions(record_ids):
+        gone = sa.update(_r).where(_r.c.record_id.in_(ids), ~_r.c.is_deleted, _r.c.seen_at <= seen_at)
+        marked += tx.execute(gone.values(is_deleted=True, seen_at=seen_at)).rowcount
+    return marked
+
+
+def store_reading(tx: Transaction, reading: Reading, *, seen_at: datetime) -> None:
+    """Store what was read about some people: rows, history, and ids that the org no longer knows. Links are left as they are."""
+    last = last_snapshot(tx)
+    upsert_rows(tx, reading.rows, snapshot_id=last.snapshot_id if last else "", seen_at=seen_at)
+    upsert_history(tx, reading.history)
+    mark_missing(tx, reading.missing, seen_at=seen_at)
+
+
+def begin_snapshot(tx: Transaction, *, kind: str, org_id: str, started_at: datetime) -> str:
+    """Open a snapshot (``full`` or ``delta``); returns its id, under which rows are stored."""
+    snapshot_id = new_id()
+    tx.execute(sa.insert(_snap).values(snapshot_id=snapshot_id, kind=kind, org_id=org_id, started_at=started_at, counts={}))
+    return snapshot_id
+
+
+def unseen(tx: Transaction, snapshot_id: str) -> dict[str, int]:
+    """By object, how many records that were there are not in this full snapshot (or seen otherwise since it began)."""
+    query = sa.select(_r.c.object, sa.func.count().label("n")).where(_not_seen(tx, snapshot_id)).group_by(_r.c.object)
+    return {r.object: r.n for r in tx.execute(query)}
+
+
+def _not_seen(tx: Transaction, snapshot_id: str) -> sa.ColumnElement[bool]:
+    started: datetime = tx.execute(sa.select(_snap.c.started_at).where(_snap.c.snapshot_id == snapshot_id)).scalar_one()
+    return ~_r.c.is_deleted & (_r.c.snapshot_id != snapshot_id) & (_r.c.seen_at < started)
+
+
+def finish_snapshot(
+    tx: Transaction, snapshot_id: str, *, covered_until: datetime, finished_at: datetime, counts: Mapping[str, int]
+) -> int:
+    """Close a snapshot. After a full one, records that it did not see are marked deleted; returns how many."""
+    mine = _snap.c.snapshot_id == snapshot_id
+    vanished = 0
+    if tx.execute(sa.select(_snap.c.kind).where(mine)).scalar_one() == "full":
+        vanished = tx.execute(sa.update(_r).where(_not_seen(tx, snapshot_id)).values(is_deleted=True)).rowcount
+    done = {"covered_until": covered_until, "finished_at": finished_at, "counts": dict(counts)}
+    tx.execute(sa.update(_snap).where(mine).values(done))
+    return vanished
+
+
+def last_snapshot(tx: Transaction) -> Snapshot | None:
+    """The newest finished pull; None before the first."""
+    newest = sa.select(_snap).where(_snap.c.finished_at.is_not(None))
+    found = tx.execute(newest.order_by(_snap.c.finished_at.desc(), _snap.c.snapshot_id.desc()).limit(1)).mappings().one_or_none()
+    return Snapshot(**found) if found else None
+
+
+def org_of(tx: Transaction) -> str | None:
+    """The id of the org that this register was first filled from; None before the first pull."""
+    return tx.execute(sa.select(_snap.c.org_id).order_by(_snap.c.started_at, _snap.c.snapshot_id).limit(1)).scalar()
+
+
+def remember_own_user(tx: Transaction, user_id: str) -> None:
+    """Note that we are logged in to the org as this user: what it changed, we did."""
+    users = own_users(tx)
+    if user_id and user_id not in users:
+        insert = _insert(tx, s.setting).values(name=OWN_USERS, value=json.dumps(sorted({*users, user_id})))
+        tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value}))
+
+
+def own_users(tx: Transaction) -> frozenset[str]:
+    """The org users that we have ever been logged in as."""
+    value = tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == OWN_USERS)).scalar()
+    return frozenset(json.loads(value)) if value else frozenset()
+
+
+def rows_by_ids(tx: Transaction, record_ids: Iterable[str]) -> dict[str, OrgRow]:
+    """Rows by record id; ids that were never read are left out."""
+    found: dict[str, OrgRow] = {}
+    for ids in _portions(record_ids):
+        found |= {r["record_id"]: _as_row(r) for r in tx.execute(sa.select(_r).where(_r.c.record_id.in_(ids))).mappings()}
+    return found
+
+
+def rows_of_people(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[OrgRow, ...]]:
+    """The rows linked to each person, deleted ones included, by id; people without any are left out."""
+    found: dict[str, list[OrgRow]] = defaultdict(list)
+    for ids in _portions(person_ids):
+        query = sa.select(_l.c.person_id, _r).join_from(_l, _r, _r.c.record_id == _l.c.record_id)
+        for r in tx.execute(query.where(_l.c.person_id.in_(ids)).order_by(_l.c.person_id, _r.c.record_id)).mappings():
+            found[r["person_id"]].append(_as_row(r))
+    return {person_id: tuple(rows) for person_id, rows in found.items()}
+
+
+def history_of(tx: Transaction, record_ids: Iterable[str]) -> tuple[FieldChange, ...]:
+    """What is known of the opt-out fields' changes, oldest first."""
+    found = []
+    for ids in _portions(record_ids):
+        for r in tx.execute(sa.select(_h).where(_h.c.record_id.in_(ids))).mappings():
+            old, new, rest = r["old_value"], r["new_value"], {k: r[k] for k in ("record_id", "field", "at", "by", "by_name")}
+            found.append(FieldChange(old=old, new=new, **rest))
+    return tuple(sorted(found, key=lambda c: (c.at, c.record_id, c.field)))
+
+
+def linked(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[Link, ...]]:
+    """Each person's links, by record id; people without any are left out."""
+    found: dict[str, list[Link]] = defaultdict(list)
+    for ids in _portions(person_ids):
+        for r in tx.execute(sa.select(_l).where(_l.c.person_id.in_(ids)).order_by(_l.c.person_id, _l.c.record_id)).mappings():
+            found[r["person_id"]].append(Link(**r))
+    return {person_id: tuple(links) for person_id, links in found.items()}
+
+
+def people_of(tx: Transaction, record_ids: Iterable[str]) -> frozenset[str]:
+    """Everyone whom one of these records belongs to by link, stored id or equal address."""
+    people: set[str] = set()
+    for ids in _portions(record_ids):
+        by_address = sa.select(_p.c.person_id).join(_r, _r.c.email == _p.c.email).where(_r.c.record_id.in_(ids), _r.c.email != "")
+        by_link = sa.select(_l.c.person_id).where(_l.c.record_id.in_(ids))
+        by_id = sa.select(_ids.c.person_id).where(_ids.c.record_id.in_(ids))
+        people.update(tx.execute(sa.union(by_link, by_id, by_address)).scalars())
+    return frozenset(people)
+
+
+def heirs() -> sa.CTE:
+    """(dead_id, heir_id): what each merged or converted record became, over several steps."""
+    became = sa.func.coalesce(_r.c.merged_into, _r.c.converted_contact_id)
+    first = sa.select(_r.c.record_id.label("dead_id"), became.label("heir_id")).where(became.is_not(None))
+    heir = first.cte("heir", recursive=True)
+    further = sa.select(heir.c.dead_id, became).join_from(heir, _r, _r.c.record_id == heir.c.heir_id).where(became.is_not(None))
+    return heir.union(further)  # without "all": a circle ends
+
+
+def relink(tx: Transaction, person_ids: Sequence[str] | None = None) -> None:
+    """Bring the links of some people, or of everyone, in line with stored ids and addresses.
+
+    By stored id first (deleted records too, so that their opt-out is not lost), then by what a stored merged or converted record
+    became, then by equal normalised address (records that are not deleted). Only differences are written.
+    """
+    if person_ids is None:
+        _relink(tx, None)
+    else:
+        for ids in _portions(person_ids):
+            _relink(tx, ids)
+
+
+def _relink(tx: Transaction, person_ids: Sequence[str] | None) -> None:
+    stored, became, same_address = _by_id(), _by_heir(), _by_address()
+
+    def holds(wanted: sa.Select[Any]) -> sa.ColumnElement[bool]:
+        pair = wanted.where(_p.c.person_id == _l.c.person_id, _r.c.record_id == _l.c.record_id)
+        return sa.exists(pair.correlate(_l))
+
+    by_id = holds(stored) | holds(became)
+    wanted = sa.case((_l.c.how == "id", by_id), else_=holds(same_address) & ~by_id)
+    tx.execute(sa.delete(_l).where(*_within(_l.c.person_id, person_ids), ~wanted))
+    for how, source in (("id", stored), ("id", became), ("address", same_address)):
+        new = source.add_columns(sa.literal(how)).where(*_within(_p.c.person_id, person_ids))
+        known = sa.exists().where(_l.c.person_id == _p.c.person_id, _l.c.record_id == _r.c.record_id)
+        tx.execute(sa.insert(_l).from_select(["person_id", "record_id", "how"], new.where(~known).distinct()))
+
+
+def _by_id() -> sa.Select[Any]:
+    query = sa.select(_p.c.person_id, _r.c.record_id).join_from(_p, _ids, _ids.c.person_id == _p.c.person_id)
+    return query.join(_r, _r.c.record_id == _ids.c.record_id).where(_p.c.erased_at.is_(None))
+
+
+def _by_heir() -> sa.Select[Any]:
+    heir = heirs()
+    query = sa.select(_p.c.person_id, _r.c.record_id).join_from(heir, _ids, _ids.c.record_id == heir.c.dead_id)
+    query = query.join(_p, _p.c.person_id == _ids.c.person_id).join(_r, _r.c.record_id == heir.c.heir_id)
+    return query.where(_p.c.erased_at.is_(None), live)
+
+
+def _by_address() -> sa.Select[Any]:
+    query = sa.select(_p.c.person_id, _r.c.record_id).join_from(_p, _r, _r.c.email == _p.c.email)
+    return query.where(_p.c.erased_at.is_(None), _r.c.email != "", ~_r.c.is_deleted, _r.c.merged_into.is_(None))
+
+
+def _within(column: sa.ColumnElement[str], person_ids: Sequence[str] | None) -> tuple[sa.ColumnElement[bool], ...]:
+    return () if person_ids is None else (column.in_(person_ids),)
+
+
+def _portions(ids: Iterable[str]) -> Iterator[list[str]]:
+    distinct = iter(dict.fromkeys(ids))
+    while portion := list(islice(distinct, MOST_IDS)):
+        yield portion
+
+
+def _insert(tx: Transaction, table: sa.Table) -> Any:
+    """INSERT with ON CONFLICT, which both databases have and standard SQL has not."""
+    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
