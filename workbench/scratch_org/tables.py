@@ -53,7 +53,6 @@ class Tables:
                 if field.name in _INDEXED:
                     name = f"{kind.name}_{field.name}"
                     self.db.execute(f'CREATE INDEX IF NOT EXISTS "{name}" ON "{kind.name}" ("{field.name}")')
-        self.db.execute("ANALYZE")
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

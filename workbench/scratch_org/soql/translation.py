@@ -164,8 +164,9 @@ class _Writer:
         return {alias: (index, kinds[alias]) for index, alias in enumerate(used)}
 
     def ordering(self) -> str:
-        entries = [self.order(o) for o in self.query.order]
-        return f"ORDER BY {', '.join([*entries, 't0.Id'])}" if entries else 'ORDER BY t0."Id"'
+        """Always ends in the id, so that pages don't overlap. The + keeps SQLite on the index of a condition."""
+        last = 't0."Id"' if self.query.where is None else '+t0."Id"'
+        return f"ORDER BY {', '.join([*(self.order(o) for o in self.query.order), last])}"
 
     def order(self, order: Order) -> str:
         column = self.column(order.field)
