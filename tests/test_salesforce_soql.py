@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.org import OrgPermissionError, OrgRefusedError
+from workbench.salesforce.reading import composite_query
 from workbench.salesforce.soql import (
     LONGEST_LIST,
     LONGEST_TEXT,
@@ -40,7 +41,7 @@ FIELDS = (
 def describe(*without: str, **extra: dict[str, Any]) -> dict[str, Any]:
     fields = [{"name": name, "type": "string", "updateable": True} for name in FIELDS]
     fields.append({"name": "HasOptedOutOfEmail", "type": "boolean", "updateable": True})
-    return {"fields": [{**field, **extra.get(field["name"], {})} for field in fields if field["name"] not in without]}
+    return {"fields": [{**field, **extra.get(str(field["name"]), {})} for field in fields if field["name"] not in without]}
 
 
 def unescaped(literal: str) -> str:
@@ -115,3 +116,10 @@ def test_access_tells_hidden_from_read_only() -> None:
     assert (access.readable, access.updateable) == (True, False)
     (access,) = access_of("Lead", describe("HasOptedOutOfEmail"), ["HasOptedOutOfEmail"])
     assert (access.readable, access.updateable) == (False, False)
+
+
+def test_nothing_in_a_composite_query_can_be_taken_for_a_reference() -> None:
+    request = composite_query(["SELECT Id FROM Lead WHERE Email IN ('@{q.x}')"], api_version="64.0", what="reading")
+    assert isinstance(request.body, dict)
+    (part,) = request.body["compositeRequest"]
+    assert part["url"] == "/services/data/v64.0/queryAll?q=SELECT+Id+FROM+Lead+WHERE+Email+IN+%28%27%40%7Bq.x%7D%27%29"
