@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -184,6 +184,15 @@ class PlannedPerson:
             }
             for r in ordered
         ]
+
+
+def consent_digest(consent: Consent | None) -> str:
+    """SHA-256 over every field of a consent and its evidence; "" without one."""
+    if consent is None:
+        return ""
+    fields = {name: value for name, value in asdict(consent).items() if name != "evidence"}
+    text = json.dumps([fields, sorted(e.sha256 for e in consent.evidence)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def plan_digest(*, batch_id: str, reason: str, policy_digest: str, intents: Sequence[Intent]) -> str:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from workbench.consent import Consent
 from workbench.desk import Files, check_evidence
 from workbench.eligibility import Finding
 from workbench.org import OrgRow, Reading
-from workbench.resubscription import NOT_SENT, PATCHES_A_CALL, BaseRow, Intent, State, base_of, clears, groups, unsettled
+from workbench.resubscription import (
+    NOT_SENT,
+    PATCHES_A_CALL,
+    BaseRow,
+    Intent,
+    State,
+    base_of,
+    clears,
+    consent_digest,
+    groups,
+    unsettled,
+)
 from workbench.store import batches, consents
 from workbench.store.database import Transaction
 from workbench.trail import events, leaf_time
@@ -24,6 +36,12 @@ OTHER_RECORDS = Finding(
     code="records_changed_since_plan",
     severity="refuse",
     sentence="This person's set of Salesforce records is not the one that was approved; propose the person again.",
+    source="an approval holds for the plan it names",
+)
+OTHER_CONSENT = Finding(
+    code="consent_changed_since_plan",
+    severity="refuse",
+    sentence="This person's consent was changed after the batch was approved; propose the person again.",
     source="an approval holds for the plan it names",
 )
 TOO_MANY_RECORDS = Finding(
@@ -46,7 +64,8 @@ def begin(course: Course, group: Sequence[Intent]) -> list[Intent]:
         chosen = consents.by_ids(tx, [i.consent_id for i in leased if i.consent_id])
         for intent in leased:
             rows = rows_of(intent, reading, files)
-            findings = _plan_findings(intent, rows) if intent.person_id in files.people else (NO_PERSON,)
+            known = intent.person_id in files.people
+            findings = _plan_findings(intent, rows, chosen.get(intent.consent_id or "")) if known else (NO_PERSON,)
             if not findings:
                 findings = course.verdict(intent, files=files, chosen=chosen, reading=reading, evidence=evidence).findings
             _decide(course, tx, intent, files=files, rows=rows, findings=findings, reading=reading)
@@ -81,8 +100,10 @@ def _lease(course: Course, group: Sequence[Intent]) -> list[Intent]:
     return [i for i in group if i.person_id in held]
 
 
-def _plan_findings(intent: Intent, rows: Sequence[OrgRow]) -> tuple[Finding, ...]:
-    """What the approval itself objects to: it holds for the records it names, and one request must hold a whole person."""
+def _plan_findings(intent: Intent, rows: Sequence[OrgRow], consent: Consent | None) -> tuple[Finding, ...]:
+    """What the approval objects to: it holds for the consent and records it names, and one request must hold a whole person."""
+    if consent_digest(consent) != intent.consent_digest:
+        return (OTHER_CONSENT,)
     if {r.record_id for r in rows} != {row["record_id"] for row in intent.planned_rows}:
         return (OTHER_RECORDS,)
     return (TOO_MANY_RECORDS,) if sum(r.opted_out for r in rows) > PATCHES_A_CALL else ()

@@ -146,8 +146,7 @@ class Course:
 
     def remember(self, tx: Transaction, reading: Reading) -> None:
         """Keep what was read as the register's newest knowledge of the org."""
-        records.upsert_rows(tx, reading.rows, snapshot_id=self.batch.batch_id, seen_at=self.desk.clock())
-        records.upsert_history(tx, reading.history)
+        records.store_reading(tx, reading, seen_at=self.desk.clock())
 
     def current(self, group: Iterable[Intent], *states: State) -> list[Intent]:
         """The same people as the register has them now, those in some states only."""

@@ -33,6 +33,8 @@ def run(desk: Desk, batch_id: str, *, listener: Listener | None = None, stop: th
         batch = _start(desk, batch.batch_id)
         try:
             course = Course(desk, batch, listener=listener, stop=stop)
+            with desk.store.write() as tx:
+                records.remember_own_user(tx, course.us)
             cause = _work(course)
         except WorkbenchError as error:
             with suppress(StoreError):  # a register that can't be written now says `running`, which can be resumed as well
