@@ -160,6 +160,7 @@ def _fits(p: dict, filters: dict) -> bool:
         "company": lambda v: v.casefold() in p["company"].casefold(),
         "mismatch": lambda v: v in p["mismatch_kinds"] or (v == "any" and bool(p["mismatch_kinds"])),
         "consent": lambda v: ("given" in p["consent_states"]) == v,
+        "addresses": lambda v: p["email"] in {a.lower() for a in v},
         "person_ids": lambda v: p["person_id"] in v,
     }
     return all(tests[name](value) for name, value in filters.items())
@@ -177,6 +178,7 @@ def _random_filters(draw: random.Random, people: list[dict]) -> dict:
         "company": draw.choice(["ACME", "%", "_", "école"]),
         "mismatch": draw.choice(["relapse", "never_syncs", "any", "records_disagree"]),
         "consent": draw.random() < 0.5,
+        "addresses": ["not an address", *(p["email"].upper() for p in draw.sample(people, 40))],
         "person_ids": [p["person_id"] for p in draw.sample(people, 40)],
     }
     return {name: every[name] for name in draw.sample(sorted(every), draw.choice([0, 1, 1, 2, 3]))}
@@ -276,6 +278,8 @@ def test_text_is_data_never_sql(register, attack):
         {"salesforce": True},
         {"mismatch": "RELAPSE'"},
         {"person_ids": "abc"},
+        {"addresses": "a@example.com"},
+        {"addresses": [None]},
         {"person_ids": [1]},
         {"person_ids": ["x"] * (review.MOST_IDS + 1)},
     ],

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench.errors import InputError
-from workbench.person import UNSUBSCRIBE_SOURCES
+from workbench.person import UNSUBSCRIBE_SOURCES, normalize_address
 from workbench.store import schema as s
 from workbench.store.database import Transaction
 from workbench.store.schema import instant_text
@@ -343,12 +343,17 @@ def _consent(value: Any) -> Terms:
     return [on_file if _flag("consent", value) else ~on_file]
 
 
-def _person_ids(value: Any) -> Terms:
+def _listed(name: str, value: Any) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(i, str) and _storable(i) for i in value):
-        raise _wrong("person_ids", "a list of person ids")
+        raise _wrong(name, "a list of texts")
     if len(value) > MOST_IDS:
-        raise _wrong("person_ids", f"at most {MOST_IDS} person ids")
-    return [s.person.c.person_id.in_(list(value))]
+        raise _wrong(name, f"at most {MOST_IDS} entries")
+    return list(value)
+
+
+def _addresses(value: Any) -> Terms:
+    """People with one of these addresses, compared in their normalised form."""
+    return [s.person.c.email.in_([address for text in _listed("addresses", value) if (address := normalize_address(text))])]
 
 
 FILTERS: Mapping[str, Callable[[Any], Terms]] = {
@@ -362,6 +367,7 @@ FILTERS: Mapping[str, Callable[[Any], Terms]] = {
     "company": lambda value: _words("company", value, s.person.c.company),
     "mismatch": _mismatch,
     "consent": _consent,
-    "person_ids": _person_ids,
+    "addresses": _addresses,
+    "person_ids": lambda value: [s.person.c.person_id.in_(_listed("person_ids", value))],
 }
 """What the list can be filtered by; None and "" leave a filter out. ``since`` is included, ``until`` is not."""
