@@ -101,6 +101,12 @@ def api(org: ScratchOrg) -> Api:
 
 
 @pytest.fixture
+def api_for() -> Callable[[ScratchOrg], Api]:
+    """Requests against an org of the test's own."""
+    return Api
+
+
+@pytest.fixture
 def lead(api: Api) -> Callable[..., str]:
     """Makes a fresh lead and returns its id."""
 
