@@ -38,7 +38,7 @@ def normalize_address(text: str) -> str:
 def ascii_domain(domain: str) -> str:
     """A domain in lower-case ASCII, or lower-cased as it is where it has no such form.
 
-    By IDNA 2008 (UTS 46, not transitional): Python's own codec knows IDNA 2003 only, to which ``straße.example`` and
+    By IDNA 2008 (with the mapping of UTS 46): Python's own codec knows IDNA 2003 only, to which ``straße.example`` and
     ``strasse.example`` are one domain, while they may belong to two people.
     """
     domain = domain.rstrip(".").lower()
@@ -47,7 +47,7 @@ def ascii_domain(domain: str) -> str:
     import idna
 
     try:
-        return idna.encode(domain, uts46=True, transitional=False).decode("ascii")
+        return idna.encode(domain, uts46=True).decode("ascii")
     except UnicodeError:
         return unicodedata.normalize("NFC", domain)
 
