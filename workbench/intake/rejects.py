@@ -1,0 +1,87 @@
+"""The rejects file: rows that could not be taken in, as they stood, with line and reason, to be mended and imported again."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from workbench.errors import InputError
+from workbench.intake.files import Row, SourceFile
+
+LINE, REASON = "Rejected Line", "Rejected Reason"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would run (OWASP, CSV injection); such a cell gets an apostrophe in front."""
+
+
+class Rejects:
+    """Rejected rows on their way to ``FILE.rejected.csv``: beside it under another name until the import is committed."""
+
+    def __init__(self, source: SourceFile, *, wanted: bool = True) -> None:
+        """Nothing is written before the first reject, and nothing at all unless ``wanted``."""
+        self._wanted = wanted
+        self.path = source.path.with_name(source.path.name + ".rejected.csv")
+        self._source = source
+        self._file: TextIO | None = None
+        self._temporary = Path()
+
+    def __enter__(self) -> Rejects:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+
+    def add(self, row: Row, reason: str) -> None:
+        """Keep one rejected row.
+
+        Raises:
+            InputError: nothing can be written beside the file.
+        """
+        if not self._wanted:
+            return
+        file = self._file or self._begin()
+        cells = row.cells[2:] if marked(self._source.header) else row.cells
+        csv.writer(file, delimiter=self._source.delimiter).writerow([row.line, reason, *map(_harmless, cells)])
+
+    def publish(self) -> Path | None:
+        """Give the file its name, now that the import is committed; None when there is nothing in it."""
+        if self._file is None:
+            return None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._temporary.replace(self.path)
+        return self.path
+
+    def _begin(self) -> TextIO:
+        try:
+            handle, name = tempfile.mkstemp(prefix=".rejected-", suffix=".csv", dir=self.path.parent)
+        except OSError:
+            raise InputError(
+                "some rows have to be rejected, and the rejects file can't be written beside the file",
+                f"Copy the file to a folder in which you may write; {self.path.parent} is not one.",
+            ) from None
+        self._temporary = Path(name)
+        self._file = os.fdopen(handle, "w", encoding="utf-8-sig", newline="")
+        header = self._source.header[2:] if marked(self._source.header) else self._source.header
+        csv.writer(self._file, delimiter=self._source.delimiter).writerow([LINE, REASON, *map(_harmless, header)])
+        return self._file
+
+
+def marked(header: Sequence[str]) -> bool:
+    """Whether a file is a rejects file that comes back, mended."""
+    return tuple(header[:2]) == (LINE, REASON)
+
+
+def restored(cells: Sequence[str]) -> tuple[str, ...]:
+    """The cells of a mended rejects file without the apostrophes that were put in front."""
+    return tuple(cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell for cell in cells)
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(FORMULA) else cell

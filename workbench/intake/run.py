@@ -1,0 +1,126 @@
+"""One import from its first byte to its rejects file: one transaction with its trail event, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from workbench.errors import StoreError
+from workbench.intake import columns, values
+from workbench.intake.files import Row, SourceFile
+from workbench.intake.rejects import Rejects, marked, restored
+from workbench.intake.result import ImportResult, RowVerdict, Tally
+from workbench.store import imports
+from workbench.store.database import Store, Transaction
+
+ROWS_AT_ONCE = 1_000
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Import:
+    """What every row of one import is taken in with."""
+
+    tx: Transaction
+    source: SourceFile
+    tally: Tally
+    rejects: Rejects
+    _: KW_ONLY
+    operator: str
+    now: datetime  # to the millisecond, as the register keeps it
+    known_since: datetime
+    dry_run: bool
+
+    def rows(self) -> Iterator[Row]:
+        """The rows that can be read; the others are rejected."""
+        mended = marked(self.source.header)
+        for row in self.source.rows():
+            self.tally.rows += 1
+            if row.reason:
+                self.reject(row, row.reason)
+            else:
+                yield Row(row.line, restored(row.cells)) if mended else row
+
+    def reject(self, row: Row, reason: str) -> None:
+        """Keep a row out, and say why."""
+        self.tally.rejected += 1
+        self.tally.note(row.line, f"rejected: {reason}")
+        self.rejects.add(row, reason)
+
+
+class _RolledBack(Exception):  # noqa: N818 - not an error: it ends a dry run's transaction
+    pass
+
+
+def opened(file: Path | str, names: columns.Names, encoding: str | None) -> SourceFile:
+    """The file, its header read.
+
+    Raises:
+        InputError: see `SourceFile`.
+    """
+    known = columns.known(names)
+    return SourceFile(Path(file), encoding=encoding, known=lambda name: columns.key(name) in known)
+
+
+def carried_out(
+    store: Store,
+    source: SourceFile,
+    work: Callable[[Import], tuple[RowVerdict, ...]],
+    *,
+    kind: str,
+    operator: str,
+    now: datetime,
+    dry_run: bool,
+    closing: Callable[[Transaction, Tally], object],
+) -> ImportResult:
+    """Do the work and its closing (the trail event) in one transaction; a dry run does the same and takes it back.
+
+    Raises:
+        InputError: the file can't be read to its end, or its rejects can't be written.
+        StoreError: the register is locked, full or damaged. Whatever is raised, nothing was taken in.
+    """
+    tally, now = Tally(), values.to_millisecond(now)
+    verdicts: tuple[RowVerdict, ...] = ()
+
+    def everything(tx: Transaction) -> None:
+        nonlocal verdicts
+        known_since = min(imports.first_imported_at(tx, source.sha256, kind) or now, now)
+        verdicts = work(Import(tx, source, tally, rejects, operator=operator, now=now, known_since=known_since, dry_run=dry_run))
+        imports.add_run(tx, kind=kind, file_sha256=source.sha256, operator=operator, at=now, counts=tally.counts())
+        closing(tx, tally)
+        if dry_run:
+            raise _RolledBack
+
+    with Rejects(source, wanted=not dry_run) as rejects:
+        with suppress(_RolledBack), store.write() as tx:
+            everything(tx)
+        published = _published(rejects, tally)
+    return ImportResult(
+        **tally.counts(),
+        rejects_file=published,
+        problems=tally.problems(),
+        dry_run=dry_run,
+        file_sha256=source.sha256,
+        verdicts=verdicts,
+    )
+
+
+def _published(rejects: Rejects, tally: Tally) -> Path | None:
+    try:
+        return rejects.publish()
+    except OSError:
+        raise StoreError(
+            f"the import is committed, but its {tally.rejected:,} rejected rows could not be written to a file",
+            "Free some space, or make the folder writable, and import the file again: it changes nothing but writes the rejects.",
+        ) from None
+
+
+def in_chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """The items by the thousand."""
+    while some := list(islice(items, ROWS_AT_ONCE)):
+        yield some

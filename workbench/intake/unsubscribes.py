@@ -1,0 +1,145 @@
+"""Importing unsubscribes: every row can only add one. Who is not in the register yet is added, so that no opt-out is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from workbench.intake import columns, optouts, values
+from workbench.intake.files import Row
+from workbench.intake.optouts import OptOut, Reading
+from workbench.intake.people import AppendEvent, Suppressed
+from workbench.intake.result import ImportResult, RowVerdict, Tally
+from workbench.intake.roster import Entry, Named, Roster
+from workbench.intake.run import Import, carried_out, in_chunks, opened
+from workbench.person import Person, new_id, normalize_address
+from workbench.store.database import Store, Transaction
+from workbench.trail.events import UnsubscribesImported
+
+
+@dataclass(frozen=True)
+class UnsubscribeRow:
+    """One row of a file of unsubscribes: whom it names, and the opt-out it states."""
+
+    row: Row
+    named: Named
+    email_as_given: str
+    opt_out: OptOut
+
+
+def import_unsubscribes(
+    store: Store,
+    file: Path | str,
+    *,
+    operator: str,
+    now: datetime,
+    append_event: AppendEvent,
+    mapping: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    encoding: str | None = None,
+    timezone: str | None = None,
+    suppressed: Suppressed | None = None,
+) -> ImportResult:
+    """Take in a CSV file of unsubscribes: an address or a person id a row, and as far as known date, source and detail.
+
+    Everyone who has the address is unsubscribed; an address that nobody has becomes a new person (``imported`` counts these).
+    The same file again changes nothing, and a request older than a person's resubscription does not reopen it.
+
+    Raises:
+        InputError: the file or its columns can't be used; nothing was taken in.
+        StoreError: the register is locked, full or damaged; nothing was taken in.
+    """
+    source = opened(file, columns.UNSUBSCRIBES, encoding)
+    found = columns.find(source.header, columns.UNSUBSCRIBES, mapping=mapping, one_of=("person", "email"))
+    zone = values.zone_named(timezone)
+
+    def work(run: Import) -> tuple[RowVerdict, ...]:
+        reading = Reading(run.known_since, zone)
+        for rows in in_chunks(run.rows()):
+            _Chunk(run, [_read(row, found, reading, run.tally) for row in rows], suppressed).take_in()
+        if run.tally.rejected:
+            run.tally.warn("the opt-outs in rejected rows are not in the register; mend these rows and import them")
+        return ()
+
+    def closing(tx: Transaction, tally: Tally) -> None:
+        append_event(tx, _event(source.path.name, source.sha256, tally))
+
+    return carried_out(store, source, work, kind="unsubscribes", operator=operator, now=now, dry_run=dry_run, closing=closing)
+
+
+class _Chunk:
+    """Some rows, applied to the people whom they name."""
+
+    def __init__(self, run: Import, rows: list[UnsubscribeRow], suppressed: Suppressed | None) -> None:
+        self.run, self.rows, self.suppressed = run, rows, suppressed
+        self.roster = Roster(run.tx, [row.named for row in rows])
+
+    def take_in(self) -> None:
+        for row in self.rows:
+            self._take(row)
+        self.roster.write(self.run.tx, now=self.run.now, by=self.run.operator)
+
+    def _take(self, row: UnsubscribeRow) -> None:
+        meant = self._meant(row.named)
+        if any(e.erased for e in meant) or (not meant and self.suppressed and self.suppressed(row.named.email)):
+            self.run.tally.unchanged += 1
+            self.run.tally.note(row.row.line, "the person was erased on request, and stays out and suppressed")
+        elif meant:
+            added = [self._opt_out(entry, row) for entry in meant]
+            self.run.tally.updated += any(added)
+            self.run.tally.unchanged += not any(added)
+        elif row.named.email:
+            self._opt_out(self.roster.add(self._new(row)), row)
+            self.run.tally.imported += 1
+        else:
+            self.run.reject(row.row, _refusal(row))
+
+    def _meant(self, named: Named) -> list[Entry]:
+        """The person with the id and everyone with the address."""
+        entry = self.roster.by_id(named.external_id)
+        return list(dict.fromkeys([*([entry] if entry else ()), *self.roster.by_email(named.email)]))
+
+    def _new(self, row: UnsubscribeRow) -> Person:
+        self.run.tally.note(row.row.line, "nobody in the register has this address: added as a new person who is unsubscribed")
+        return Person(person_id=new_id(), email=row.named.email, email_as_given=row.email_as_given, version=1)
+
+    def _opt_out(self, entry: Entry, row: UnsubscribeRow) -> bool:
+        wanted = optouts.is_news(row.opt_out, entry.episodes) or optouts.completes(row.opt_out, entry.episodes)
+        if wanted:
+            self.roster.opt_out(entry, row.opt_out, now=self.run.now)
+            self.run.tally.unsubscribed += 1
+        return wanted
+
+
+def _refusal(row: UnsubscribeRow) -> str:
+    if row.email_as_given:
+        return "this can't be an e-mail address"
+    return "nobody in the register has this id" if row.named.external_id else "the row names nobody: no id, no address"
+
+
+def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> UnsubscribeRow:
+    person, email = found.read(row.cells, "person"), found.read(row.cells, "email")
+    if "@" in person:
+        person, email = "", email or person
+    opt_out = optouts.stated(
+        date=found.read(row.cells, "opted_out_at"),
+        source=found.read(row.cells, "source"),
+        detail=found.read(row.cells, "detail"),
+        reading=reading,
+        note=lambda problem: tally.note(row.line, problem),
+    )
+    # Not checked for syntax: an odd address that mail once went to must be able to opt out.
+    return UnsubscribeRow(row, Named(external_id=person, email=normalize_address(email)), email, opt_out)
+
+
+def _event(file_name: str, sha256: str, tally: Tally) -> UnsubscribesImported:
+    return UnsubscribesImported(
+        file_name=file_name,
+        file_sha256=sha256,
+        rows=tally.rows,
+        added=tally.unsubscribed,
+        unchanged=tally.unchanged,
+        rejected=tally.rejected,
+    )

@@ -1,0 +1,180 @@
+"""What a cell says: yes or no, a moment, the source of an unsubscribe, an address, a Salesforce id.
+
+Every function takes text and returns a value or raises ValueError with a reason that does not repeat the text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from workbench.errors import InputError
+from workbench.person import UNSUBSCRIBE_SOURCES, normalize_address, salesforce_id_18
+
+LONGEST_TEXT = 1_000  # characters of a name, a company, a title or an id
+FIRST_YEAR, LAST_YEAR = 1990, 2200
+
+YES = frozenset(("yes", "y", "true", "t", "1", "x", "on", "unsubscribed", "optedout", "optout", "ja", "oui", "si", "sí"))
+NO = frozenset(("", "no", "n", "false", "f", "0", "off", "subscribed", "optedin", "optin", "nein", "non"))
+SOURCES = {
+    **{source.replace("_", ""): source for source in UNSUBSCRIBE_SOURCES},
+    "clickedlink": "clicked_link",
+    "linkclick": "clicked_link",
+    "unsubscribelink": "clicked_link",
+    "link": "clicked_link",
+    "user": "manual",
+    "salesforce": "salesforce_sync",
+    "sync": "salesforce_sync",
+    "bounced": "bounce",
+    "hardbounce": "bounce",
+    "complaint": "spam_complaint",
+    "spam": "spam_complaint",
+}
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+MOMENT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?", re.IGNORECASE | re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in time as a file gives it: ``at`` has a zone; ``day`` says that there was no time, ``zoneless`` no zone."""
+
+    at: datetime
+    day: bool = False
+    zoneless: bool = False
+
+
+def yes_or_no(text: str) -> bool:
+    """What a yes/no cell says; blank is no.
+
+    Raises:
+        ValueError: neither.
+    """
+    word = "".join(c for c in text.casefold() if c.isalnum())
+    if word in YES:
+        return True
+    if word in NO and (word or not text.strip(" -–—")):
+        return False
+    raise ValueError("the value is neither yes nor no")
+
+
+def moment(text: str, zone: tzinfo | None = None, *, latest: bool) -> Moment:
+    """An ISO 8601 date, or date and time; a date or time that says no zone is read in ``zone``, else in UTC.
+
+    Where the text leaves a choice (a date without a time, the hour that comes twice when the clocks change), ``latest`` takes
+    the end of it and otherwise the beginning. Milliseconds, as the register keeps them.
+
+    Raises:
+        ValueError: not such a text, or a year that can't be meant.
+    """
+    text = text.strip()
+    day = DAY.fullmatch(text)
+    found = MOMENT.fullmatch(text)
+    if not (day or found):
+        raise ValueError("the date is not written as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS with its time zone")
+    try:
+        at = datetime.fromisoformat(_iso(found) if found else text)
+    except ValueError:
+        raise ValueError("there is no such date or time") from None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError("the year can't be meant")
+    zoneless = at.tzinfo is None
+    if zoneless:
+        at = at.replace(tzinfo=zone or UTC, fold=1 if latest else 0)
+    if day and latest:
+        at = at.replace(hour=23, minute=59, second=59, microsecond=999_000)
+    return Moment(to_millisecond(at), day=bool(day), zoneless=zoneless and zone is None)
+
+
+def _iso(found: re.Match[str]) -> str:
+    date, time, zone = found.group(1), found.group(2).replace(",", "."), (found.group(3) or "").upper()
+    whole, _, fraction = time.partition(".")
+    time = f"{whole}.{fraction[:6]:0<6}" if fraction else whole
+    return f"{date}T{time}{'+00:00' if zone in ('Z', 'UTC', 'GMT') else zone}"
+
+
+def to_millisecond(at: datetime) -> datetime:
+    """A moment as the register keeps it; comparing finer ones with stored ones would find news where there is none."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def zone_named(name: str | None) -> tzinfo | None:
+    """A time zone by its IANA name (``Europe/Berlin``); None for none.
+
+    Raises:
+        InputError: no zone has this name.
+    """
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InputError("no time zone has this name", "Use a name such as Europe/Berlin or UTC.") from None
+
+
+def source(text: str) -> str | None:
+    """The unsubscribe source that a text names, None where it names none that we know."""
+    return SOURCES.get("".join(c for c in text.casefold() if c.isalnum()))
+
+
+def address(text: str) -> str:
+    """An e-mail address in its normalised form, checked for syntax only: nothing is looked up on the network.
+
+    Raises:
+        ValueError: not an address that mail can be sent to, with the reason.
+    """
+    from email_validator import EmailNotValidError, validate_email
+
+    if not text:
+        raise ValueError("the row has no e-mail address")
+    try:
+        validate_email(text, check_deliverability=False, test_environment=False, globally_deliverable=False)
+    except EmailNotValidError:
+        raise ValueError(f"the e-mail address can't be one: {_what_is_wrong(text)}") from None
+    found = normalize_address(text)
+    if not found:
+        raise ValueError("the e-mail address can't be one")
+    return found
+
+
+def _what_is_wrong(text: str) -> str:
+    if text.count("@") != 1:
+        return f"it has {text.count('@')} @ signs"
+    if any(c.isspace() for c in text):
+        return "it has a space in it"
+    if not all(c.isprintable() for c in text):
+        return "it has an invisible character in it"
+    return "its parts before or after the @ are not allowed"
+
+
+def record_ids(text: str) -> tuple[str, ...]:
+    """The Salesforce ids of a cell (several are separated by ``;``) in their 18-character form.
+
+    Raises:
+        ValueError: one that is no Salesforce id.
+    """
+    return tuple(dict.fromkeys(salesforce_id_18(part) for part in text.split(";") if part.strip()))
+
+
+def line_of_text(text: str) -> str:
+    """A name as one line: control characters and line ends become spaces, direction marks go.
+
+    Raises:
+        ValueError: longer than any name.
+    """
+    shown = text if text.isascii() and text.isprintable() else "".join(_shown(c) for c in text)
+    shown = " ".join(shown.split())
+    if len(shown) > LONGEST_TEXT:
+        raise ValueError(f"a name or an id has more than {LONGEST_TEXT:,} characters")
+    return shown
+
+
+def _shown(c: str) -> str:
+    category = unicodedata.category(c)
+    if category == "Cf" and c not in "\u200c\u200d":  # joiners that some scripts need
+        return ""
+    return " " if category in ("Cc", "Zl", "Zp") else c
