@@ -54,19 +54,17 @@ def load_or_create_signer(
 
 def _from_file(origin: str, path: Path) -> Signer | None:
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+            status, text = os.fstat(file.fileno()), file.read(4096).decode("ascii", "replace")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise TrailError(f"The file {KEY_FILE} can't be opened: {error.strerror}.", _RESTORE) from None
-    with os.fdopen(handle, "rb") as file:
-        _require_private(os.fstat(file.fileno()))
-        return _signer(origin, file.read(4096).decode("ascii", "replace"), kept_in=IN_FILE)
+    _require_private(status)
+    return _signer(origin, text, kept_in=IN_FILE)
 
 
 def _require_private(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise TrailError(f"{KEY_FILE} is not a file.", _RESTORE)
     if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
         raise TrailError(
             f"Others may read {KEY_FILE}, the key that signs the trail.",

@@ -90,7 +90,7 @@ def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> tuple[bytes, ..
 
 def inclusion_holds(hashed_leaf: bytes, index: int, *, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
     """Whether the proof shows the leaf at ``index`` of the tree with ``size`` leaves and ``root`` (RFC 9162, 2.1.3.2)."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or len(hashed_leaf) != hashlib.sha256().digest_size:
         return False
     node, last, computed = index, size - 1, hashed_leaf
     for sibling in proof:
