@@ -135,7 +135,10 @@ def _subrequest(call: Call, part: dict[str, Any]) -> Call:
     url = str(part.get("url", ""))
     if not url.startswith("/services/data/v"):
         raise OrgError(400, "INVALID_URL", "A subrequest's url starts with /services/data/v")
-    headers = {str(k).lower(): str(v) for k, v in (part.get("httpHeaders") or {}).items()}
+    given = part.get("httpHeaders") or {}
+    if not isinstance(given, dict):
+        raise OrgError(400, "JSON_PARSER_ERROR", "httpHeaders has to be an object")
+    headers = {str(k).lower(): str(v) for k, v in given.items()}
     if _FORBIDDEN_HEADERS & set(headers):
         raise OrgError(400, "INVALID_HEADER", "A subrequest can't set Accept, Authorization or Content-Type")
     body = part.get("body")

@@ -90,9 +90,12 @@ class Call:
             OrgError: 400 JSON_PARSER_ERROR.
         """
         try:
-            return json.loads(self.body)
+            found = json.loads(self.body)
+            if b"\\ud" in self.body.lower():
+                json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
         except ValueError as error:
             raise OrgError(400, "JSON_PARSER_ERROR", "The HTTP entity body is required, but cannot be read as JSON.") from error
+        return found
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object.

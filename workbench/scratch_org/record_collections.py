@@ -48,6 +48,8 @@ def retrieve(org: Org, call: Call, name: str) -> Reply:
     if call.method == "POST":
         body = call.json_object()
         ids, names = body.get("ids") or [], body.get("fields") or []
+        if not isinstance(ids, list) or not isinstance(names, list):
+            raise OrgError(400, "JSON_PARSER_ERROR", "ids and fields have to be lists")
     else:
         ids, names = (call.params.get(n, "").split(",") for n in ("ids", "fields"))
     _refuse_count(len(ids), 2000 if call.method == "POST" else 800)
@@ -60,7 +62,8 @@ def _retrieved(org: Org, call: Call, kind: ObjectType, text: str, fields: list[A
     if record_id is None:
         raise OrgError(400, "MALFORMED_ID", f"malformed id {text}")
     row = org.records.row(kind, record_id)
-    return None if row is None or row["IsDeleted"] else as_record(kind, row, fields, call.version)
+    gone = row is None or (kind.has("IsDeleted") and row["IsDeleted"])
+    return None if row is None or gone else as_record(kind, row, fields, call.version)
 
 
 def _records(call: Call) -> tuple[list[dict[str, Any]], bool]:

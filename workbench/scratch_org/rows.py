@@ -108,6 +108,7 @@ def delete_one(org: Org, call: Call, kind: ObjectType, record_id: str) -> None:
 def updated(org: Org, call: Call, name: str) -> Reply:
     """GET vX/sobjects/{O}/updated?start&end: ids by SystemModstamp; seconds are cut off, as in Salesforce."""
     kind = org.kind(name)
+    _refuse_unwritable(kind)
     start, end = _window(org, call)
     rows = org.tables.db.execute(
         f'SELECT "Id" FROM "{kind.name}" WHERE "IsDeleted" = 0 AND "SystemModstamp" >= ? AND "SystemModstamp" < ?'  # noqa: S608 - names come from OBJECTS
@@ -123,6 +124,7 @@ def updated(org: Org, call: Call, name: str) -> Reply:
 def deleted(org: Org, call: Call, name: str) -> Reply:
     """GET vX/sobjects/{O}/deleted?start&end."""
     kind = org.kind(name)
+    _refuse_unwritable(kind)
     start, end = _window(org, call)
     rows = org.tables.db.execute(
         f'SELECT "Id", "deleted_at" FROM "{kind.name}" WHERE "IsDeleted" = 1 AND "deleted_at" >= ? AND "deleted_at" < ?'  # noqa: S608 - names come from OBJECTS

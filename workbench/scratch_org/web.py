@@ -5,6 +5,7 @@ A request is carried out in one go between two awaits, so the org behaves as if 
 
 import asyncio
 import json
+import logging
 import re
 import socket
 import struct
@@ -25,6 +26,7 @@ from .messages import Call, OrgError, Reply
 from .org import Org
 from .rest import answer
 
+_LOG = logging.getLogger("scratch_org")
 LONGEST_HEAD = 16_384
 _LOCAL = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?", re.IGNORECASE)
 _PAGE = (
@@ -99,7 +101,7 @@ class ApiDoor:
             return Reply(text=_PAGE, media_type="text/html; charset=utf-8")
         stopped, reply = _faulty(early)
         if not stopped:
-            reply = answer(self.org, call)
+            reply = _answered(self.org, call)
             carry_out(self.org, hooks, after=True)
             if any(f.kind == "expire_token" for f in late):
                 self.org.expire_tokens()
@@ -197,6 +199,14 @@ def _refused(request: Request) -> Reply | None:
     if uri + sum(len(k) + len(v) + 4 for k, v in request.headers.raw) > LONGEST_HEAD:
         return Reply(431, OrgError(431, "HEADERS_TOO_LONG", "URI and headers exceed 16,384 bytes").body())
     return None
+
+
+def _answered(org: Org, call: Call) -> Reply:
+    try:
+        return answer(org, call)
+    except Exception:  # noqa: BLE001 - Salesforce answers its own mistakes with a 500 and an error id, so does this
+        _LOG.exception("request %s failed", call.number)
+        return Reply(500, OrgError(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred.").body())
 
 
 def _faulty(faults: list[Fault]) -> tuple[bool, Reply | None]:
