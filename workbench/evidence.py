@@ -97,7 +97,7 @@ class EvidenceStore:
         Raises:
             EvidenceError: not a SHA-256, or the file is there and can't be read.
         """
-        path = self._path(sha256)
+        path = self.path(sha256)
         try:
             if not stat.S_ISREG(path.lstat().st_mode):
                 return "altered"
@@ -117,9 +117,14 @@ class EvidenceStore:
         state = self.check(sha256)
         if state != "intact":
             raise EvidenceError(f"the evidence file {sha256} is {state}", "Restore it from a backup of the evidence folder.")
-        return self._path(sha256).open("rb")
+        return self.path(sha256).open("rb")
 
-    def _path(self, sha256: str) -> Path:
+    def path(self, sha256: str) -> Path:
+        """Where the file of this digest lies, or would lie.
+
+        Raises:
+            EvidenceError: this is no SHA-256.
+        """
         if not DIGEST.fullmatch(sha256):
             raise EvidenceError("an evidence file is named by the 64 hexadecimal digits of its SHA-256")
         return self.folder / sha256[:2] / sha256
@@ -144,7 +149,7 @@ class EvidenceStore:
         return Evidence(sha256=digest.hexdigest(), size=size, media_type=media_type(head), original_name=name)
 
     def _keep(self, temporary: Path, sha256: str) -> None:
-        target = self._path(sha256)
+        target = self.path(sha256)
         if self.check(sha256) == "intact":
             return
         if not target.parent.is_dir():
