@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from workbench.consent import Consent
@@ -21,16 +22,21 @@ from workbench.store.trail_log import TrailWriter
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """The tools of one operator in one workspace. ``org`` connects when it is first used."""
+    """The tools of one operator in one workspace. ``connect`` is called when Salesforce is needed for the first time."""
 
     folder: Path
     store: Store
-    org: Org
+    connect: Callable[[], Org]
     evidence: EvidenceStore
     policy: Policy
     trail: TrailWriter
     clock: Callable[[], datetime]
     operator: Operator
+
+    @cached_property
+    def org(self) -> Org:
+        """Salesforce; logs in at its first operation."""
+        return self.connect()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from workbench.errors import SettingsError, WorkspaceError
 from workbench.org import OPT_OUT_FIELD
-from workbench.policy import DEFAULT_POLICY, Policy, load_policy
+from workbench.policy import Policy, load_policy, starting_policy
 
 FILE = "workbench.toml"
 POLICY_FILE = "policy.toml"
@@ -184,8 +184,7 @@ def write_new(folder: Path, *, name: str, kind: str, url: str, controller: str) 
         raise WorkspaceError("this folder already is a workspace", "Use it as it is, or name another folder.")
     for part in (folder, folder / "evidence", folder / "issued", folder / "notebooks"):
         part.mkdir(parents=True, exist_ok=True, mode=0o700)
-    policy = DEFAULT_POLICY.replace('controller = ""', f'controller = "{_toml_text(controller)}"')
-    (folder / POLICY_FILE).write_text(policy, encoding="utf-8")
+    (folder / POLICY_FILE).write_text(starting_policy(controller), encoding="utf-8")
     (folder / FILE).write_text(NEW_SETTINGS.format(name=name, kind=kind, url=url), encoding="utf-8")
 
 
@@ -236,10 +235,6 @@ def _text(path: Path) -> str:
         raise SettingsError(f"{path.name} is not UTF-8 text") from None
     except OSError as error:
         raise WorkspaceError(f"{path.name} can't be read ({error.strerror})", "Check the file's permissions.") from None
-
-
-def _toml_text(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _fixed_now(kind: str) -> datetime | None:

@@ -21,6 +21,13 @@ def roles(tx: Transaction, operator: str) -> frozenset[str]:
     return frozenset(tx.execute(held).scalars())
 
 
+def admins(tx: Transaction) -> frozenset[str]:
+    """Everybody who is an administrator now."""
+    return frozenset(
+        tx.execute(sa.select(s.operator_grant.c.operator).where(s.operator_grant.c.role == "admin", _current)).scalars()
+    )
+
+
 def grant(tx: Transaction, operator: str, role: str, *, by: str, at: datetime) -> bool:
     """Give a role; False when the operator already holds it."""
     if role in roles(tx, operator):

@@ -19,6 +19,7 @@ from workbench.store.database import Transaction
 from workbench.trail import SALT_BYTES, Event, Frontier, SealedEvent, Signer, seal
 
 HASH_BYTES = 32
+VKEY = "trail.vkey"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +172,16 @@ def checkpoints(tx: Transaction) -> tuple[tuple[int, str, datetime], ...]:
 def size(tx: Transaction) -> int:
     """How many events the trail has."""
     return int(tx.execute(sa.select(sa.func.coalesce(sa.func.max(s.trail_event.c.seq) + 1, 0))).scalar_one())
+
+
+def vkey(tx: Transaction) -> str | None:
+    """The verifier key that this trail's checkpoints are signed with; None before it begins."""
+    return tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == VKEY)).scalar()
+
+
+def remember_vkey(tx: Transaction, text: str) -> None:
+    """Note the verifier key of a trail that begins."""
+    tx.execute(sa.insert(s.setting).values(name=VKEY, value=text))
 
 
 def person_of(tx: Transaction, subjects: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,173 @@
+"""The trail as an auditor and an analyst use it: verify, look things up, checkpoint, export, prove one person's part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.desk import Desk
+from workbench.errors import TrailError
+from workbench.store import consents, people, trail_log
+from workbench.store.trail_log import StoredEvent
+from workbench.trail import (
+    TrailRow,
+    TrailVerdict,
+    events,
+    inclusion_proof,
+    leaf_hash,
+    open_checkpoint,
+    read_leaf,
+    verify_trail,
+    write_export,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("seq", "at", "operator", "action", "batch_id", "person_id", "payload")
+
+
+class Audit:
+    """One workspace's trail."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def __repr__(self) -> str:
+        return f"Audit({self._desk.trail.signer.name})"
+
+    @property
+    def vkey(self) -> str:
+        """The key that verifies this trail's checkpoints; give it to the auditor once, by another way than the export."""
+        return self._desk.trail.signer.vkey.text
+
+    def verify(self, *, known: Iterable[str] = ()) -> TrailVerdict:
+        """Verify every event, payload and checkpoint; ``known`` are checkpoint notes that were kept elsewhere.
+
+        Raises:
+            TrailError: a known checkpoint is not one, or of another key.
+        """
+        with self._desk.store.read() as tx:
+            rows = (_row(e) for e in trail_log.events(tx))
+            notes = [note for _, note, _ in trail_log.checkpoints(tx)]
+            return verify_trail(rows, checkpoints=notes, vkey=self._desk.trail.signer.vkey, known=known)
+
+    def events(
+        self,
+        *,
+        person: str | None = None,
+        operator: str | None = None,
+        batch_id: str | None = None,
+        action: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest: int | None = 500,
+    ) -> pd.DataFrame:
+        """Events, oldest first: seq (int), at (UTC), operator, action, batch_id, person_id, payload (JSON text, "" once erased)."""
+        import pandas as pd
+
+        with self._desk.store.read() as tx:
+            person_id = people.find(tx, person).person_id if person else None
+            filters = {"person_id": person_id, "batch_id": batch_id, "actor": operator, "action": action}
+            found = [
+                (e, read_leaf(e.leaf_bytes)) for e in trail_log.events(tx, **filters, since=since, until=until, newest=newest)
+            ]
+            who = trail_log.person_of(tx, [h.subject for _, h in found if h.subject])
+        rows = [
+            (
+                h.seq,
+                h.ts,
+                h.actor,
+                h.action,
+                h.batch_id or "",
+                who.get(h.subject or "", ""),
+                e.payload.decode() if e.payload else "",
+            )
+            for e, h in found
+        ]
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        return table.assign(at=pd.to_datetime(table["at"], utc=True), seq=table["seq"].astype("int64"))
+
+    def checkpoint(self) -> str:
+        """Sign the trail as it stands and return the note. An idle trail gets an event first, so that silence shows.
+
+        Raises:
+            StoreError: the register can't be written.
+        """
+        with self._desk.store.write() as tx:
+            if any(size == trail_log.size(tx) for size, _, _ in trail_log.checkpoints(tx)):
+                self._desk.trail.append(tx, events.CheckpointIdle())
+            note = self._desk.trail.checkpoint(tx)
+        if note is None:
+            raise TrailError("this trail has no events yet")
+        return note
+
+    def newest_checkpoint(self) -> str:
+        """The newest signed note, as reports print it; "" before the first."""
+        with self._desk.store.read() as tx:
+            notes = trail_log.checkpoints(tx)
+        return notes[-1][1] if notes else ""
+
+    def checkpoints(self) -> pd.DataFrame:
+        """All checkpoints, oldest first: size (int), made_at (UTC), note."""
+        import pandas as pd
+
+        with self._desk.store.read() as tx:
+            table = pd.DataFrame(trail_log.checkpoints(tx), columns=["size", "note", "made_at"])
+        return table.assign(made_at=pd.to_datetime(table["made_at"], utc=True))[["size", "made_at", "note"]]
+
+    def export(self, folder: str | Path) -> Path:
+        """Write the whole trail with its evidence files and a verifier to a new folder, for an auditor. Holds personal data.
+
+        Raises:
+            TrailError: the folder exists already or can't be written.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise TrailError(f"the folder {folder.name} exists already", "Name a folder that does not exist yet.")
+        with self._desk.store.write() as tx:
+            digests = consents.all_digests(tx)
+            self._desk.trail.append(tx, events.TrailExported(events=trail_log.size(tx) + 1, evidence=len(digests)))
+            self._desk.trail.checkpoint(tx)
+        with self._desk.store.read() as tx:
+            return write_export(
+                folder,
+                rows=(_row(e) for e in trail_log.events(tx)),
+                checkpoints=[note for _, note, _ in trail_log.checkpoints(tx)],
+                vkey=self._desk.trail.signer.vkey,
+                evidence={d: self._desk.evidence.path(d) for d in digests},
+            )
+
+    def proof(self, person: str) -> dict[str, Any]:
+        """That one person's events are on the trail, without showing anybody else's.
+
+        Returns checkpoint, vkey and, for each event, its leaf text, salt, payload and inclusion proof (hexadecimal hashes).
+
+        Raises:
+            InputError: nobody, or several people, are named so.
+        """
+        self.checkpoint()
+        with self._desk.store.read() as tx:
+            person_id = people.find(tx, person).person_id
+            note = trail_log.checkpoints(tx)[-1][1]
+            size = open_checkpoint(note, self._desk.trail.signer.vkey).size
+            hashes = [leaf_hash(e.leaf_bytes) for e in trail_log.events(tx)][:size]
+            mine = list(trail_log.events(tx, person_id=person_id))
+        return {"checkpoint": note, "vkey": self.vkey, "events": [_proven(e, hashes) for e in mine if e.seq < size]}
+
+
+def _proven(event: StoredEvent, hashes: list[bytes]) -> dict[str, Any]:
+    return {
+        "seq": event.seq,
+        "leaf": event.leaf_bytes.decode(),
+        "salt": event.salt.hex() if event.salt else None,
+        "payload": json.loads(event.payload) if event.payload else None,
+        "proof": [h.hex() for h in inclusion_proof(hashes, event.seq)],
+    }
+
+
+def _row(event: StoredEvent) -> TrailRow:
+    return TrailRow(event.leaf_bytes, event.leaf_hash, event.salt, event.payload)

@@ -1,0 +1,136 @@
+"""How things stand, in sentences: what an operator should know before touching anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from workbench.audit import Audit
+from workbench.desk import Desk
+from workbench.errors import OrgError, WorkbenchError
+from workbench.resubscription import FINAL
+from workbench.salesforce import check_org
+from workbench.settings import Settings
+from workbench.store import batches, mismatches, operators, records, review
+
+Level = Literal["ok", "warn", "bad"]
+SNAPSHOT_OLD = timedelta(hours=26)
+NIGHTLY = timedelta(hours=26)
+
+
+@dataclass(frozen=True)
+class HealthLine:
+    """One check: ``ok`` is fine, ``warn`` wants a look, ``bad`` keeps something from working."""
+
+    level: Level
+    sentence: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing needs to be done."""
+        return self.level == "ok"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Banner:
+    """Which org, which register, who is at the keyboard as what, and what is paused or broken."""
+
+    org_name: str
+    org_kind: str
+    register: str
+    operator: str
+    roles: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def banner(settings: Settings, desk: Desk) -> Banner:
+    """The banner; asks the register only, so that it can be shown while Salesforce is away."""
+    with desk.store.read() as tx:
+        roles = tuple(sorted(operators.roles(tx, desk.operator.name)))
+        warnings = tuple(line.sentence for line in _register_lines(desk) if not line.ok)
+    return Banner(
+        org_name=settings.org.url.removeprefix("https://").removeprefix("http://") or "no org yet",
+        org_kind=settings.org.kind,
+        register=settings.name,
+        operator=desk.operator.name,
+        roles=roles,
+        warnings=warnings,
+    )
+
+
+def health(desk: Desk) -> tuple[HealthLine, ...]:
+    """All checks: Salesforce, register, trail. Never raises: what can't be checked is a line of its own."""
+    return (*org_lines(desk), *_register_lines(desk), trail_line(desk))
+
+
+def org_lines(desk: Desk) -> tuple[HealthLine, ...]:
+    """Whether Salesforce can be reached and lets us do the work."""
+    try:
+        return tuple(HealthLine("ok" if line.ok else "bad", line.sentence) for line in check_org(desk.org))
+    except OrgError as error:
+        return (HealthLine("bad", f"{str(error).rstrip('.')}. {error.advice}"),)
+
+
+def trail_line(desk: Desk) -> HealthLine:
+    """Whether the trail verifies."""
+    try:
+        verdict = Audit(desk).verify()
+    except WorkbenchError as error:
+        return HealthLine("bad", f"The trail can't be verified: {error}.")
+    if verdict.ok:
+        return HealthLine("ok", f"The audit trail is intact: {verdict.events:,} events.")
+    return HealthLine("bad", f"The audit trail is not intact: {verdict.problems[0]}.")
+
+
+def _register_lines(desk: Desk) -> tuple[HealthLine, ...]:
+    return tuple(_lines(desk))
+
+
+def _lines(desk: Desk) -> Iterator[HealthLine]:
+    now = desk.clock()
+    with desk.store.read() as tx:
+        snapshot, everything = records.last_snapshot(tx), batches.everything(tx)
+        relapses = sum(
+            c.open for c in mismatches.counts(tx, now=now, limit=desk.policy.honour_within_business_days) if c.kind == "relapse"
+        )
+        late = sum(c.over_limit for c in mismatches.counts(tx, now=now, limit=desk.policy.honour_within_business_days))
+    if snapshot is None:
+        yield HealthLine("warn", "Salesforce has not been read yet; refresh from Salesforce first.")
+    elif now - snapshot.finished_at > SNAPSHOT_OLD:
+        days = (now - snapshot.finished_at).days
+        yield HealthLine("warn", f"What is known of Salesforce is {days} day(s) old; refresh it.")
+    else:
+        yield HealthLine("ok", f"Salesforce was last read at {snapshot.finished_at:%Y-%m-%d %H:%M} UTC.")
+    stuck = [b for b in everything if b.state in ("paused", "running")]
+    if stuck:
+        yield HealthLine("warn", f"{len(stuck)} batch(es) are paused or were cut off; resume them.")
+    waiting = [b for b in everything if b.state == "proposed"]
+    if waiting:
+        yield HealthLine("warn", f"{len(waiting)} batch(es) wait for an approval.")
+    if relapses:
+        yield HealthLine("warn", f"{relapses} resubscribed people are opted out again; see the mismatches.")
+    if late:
+        yield HealthLine(
+            "warn", f"{late} mismatches stand open for more than {desk.policy.honour_within_business_days} business days."
+        )
+    if not desk.policy.controller:
+        yield HealthLine("bad", "policy.toml names no controller, so nobody is eligible.")
+
+
+def numbers(desk: Desk) -> dict[str, int]:
+    """The figures of the day: people, unsubscribed, org records' mismatches, open batches, people resubscribed."""
+    now = desk.clock()
+    with desk.store.read() as tx:
+        everything = batches.everything(tx)
+        done = sum(
+            n for b in everything for state, n in batches.by_state(tx, b.batch_id).items() if state in FINAL and state == "DONE"
+        )
+        return {
+            "people": review.count(tx, {}),
+            "unsubscribed": review.count(tx, {"unsubscribed": True}),
+            "mismatches": sum(c.open for c in mismatches.counts(tx, now=now, limit=desk.policy.honour_within_business_days)),
+            "open_batches": sum(b.state in ("proposed", "approved", "running", "paused") for b in everything),
+            "resubscribed": done,
+        }

@@ -1,0 +1,95 @@
+"""Recording one consent by hand: the fields checked, the evidence stored, both on the trail in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields as fields_of
+from datetime import datetime
+from typing import Any
+
+from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, METHODS, Consent, Evidence
+from workbench.errors import EvidenceError, InputError
+from workbench.evidence import EvidenceStore
+from workbench.person import Person, new_id
+from workbench.policy import Policy
+from workbench.store import consents, people
+from workbench.store.database import Store
+from workbench.trail import events
+
+ALLOWED = {
+    "authorization_type": AUTHORIZATION_TYPES,
+    "consent_type": CONSENT_TYPES,
+    "method": METHODS,
+    "expressed_by": EXPRESSED_BY,
+    "given_at_precision": ("second", "day"),
+}
+OURS = frozenset({"consent_id", "person_id", "recorded_at", "recorded_by", "schema_version", "evidence"})
+FIELDS = frozenset(f.name for f in fields_of(Consent)) - OURS
+MOMENTS = ("given_at", "double_opt_in_at", "valid_until", "retain_until", "withdrawn_at", "transfer_notice_at")
+
+
+def record_consent(
+    store: Store,
+    files: EvidenceStore,
+    *,
+    person: Person,
+    evidence: Sequence[Evidence],
+    policy: Policy,
+    fields: Mapping[str, Any],
+    operator: str,
+    now: datetime,
+    append_event: Callable[..., int],
+) -> Consent:
+    """Record a consent. ``email`` is the person's address and ``controller`` the policy's unless the fields say otherwise.
+
+    A consent with gaps is recorded all the same; the eligibility rules say what it lacks.
+
+    Raises:
+        InputError: a field that a consent does not have, or a value that the field can't have; nothing was recorded.
+        EvidenceError: a file can't be stored; nothing was recorded.
+    """
+    _check(fields)
+    stored = tuple(_stored(files, item) for item in evidence)
+    given = {"email": person.email, "controller": policy.controller} | dict(fields)
+    consent = Consent(
+        consent_id=new_id(), person_id=person.person_id, recorded_at=now, recorded_by=operator, evidence=stored, **given
+    )
+    with store.write() as tx:
+        for item in stored:
+            if consents.add_evidence(tx, item, at=now, by=operator):
+                about = {
+                    "sha256": item.sha256,
+                    "size": item.size,
+                    "media_type": item.media_type,
+                    "original_name": item.original_name,
+                }
+                append_event(tx, events.EvidenceStored(**about))
+        consents.add(tx, consent)
+        people.restate(tx, [person.person_id])
+        digests = tuple(item.sha256 for item in stored)
+        event = events.ConsentRecorded(consent_id=consent.consent_id, record=consents.to_document(consent), evidence=digests)
+        append_event(tx, event, person_id=person.person_id)
+    return consent
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    if unknown := fields.keys() - FIELDS:
+        raise InputError(f"a consent has no field {', '.join(sorted(unknown))}", f"Fields are {', '.join(sorted(FIELDS))}.")
+    for name, allowed in ALLOWED.items():
+        if name in fields and fields[name] not in allowed:
+            raise InputError(f"the consent's {name} can't be that", f"Use one of: {', '.join(allowed)}.")
+    for name in MOMENTS:
+        value = fields.get(name)
+        if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+            raise InputError(f"the consent's {name} needs a moment with its time zone", "Write it as 2026-11-02T09:30:00+01:00.")
+    for name in ("purpose", "given_at"):
+        if name not in fields:
+            raise InputError(f"a consent needs {name}")
+
+
+def _stored(files: EvidenceStore, item: Evidence) -> Evidence:
+    if item.source is None:
+        if files.check(item.sha256) != "intact":
+            raise EvidenceError(f"the evidence {item.sha256[:12]} is not stored, or no longer what it was")
+        return item
+    return files.put(item.source, item.original_name)

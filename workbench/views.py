@@ -1,0 +1,249 @@
+"""What is shown of the register: tables with fixed columns and dtypes, empty ones too, and a person's card.
+
+Moments are UTC-aware; text columns are never null. Decides nothing; reads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from workbench.consent import Consent
+from workbench.desk import Desk
+from workbench.mismatch import Mismatch
+from workbench.person import Person, Unsubscribe
+from workbench.resubscription import CAUSES, FINAL, Intent, State
+from workbench.store import batches, consents, mismatches, people, records, review, trail_log
+from workbench.store.database import Transaction
+from workbench.trail import read_leaf
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PEOPLE = review.COLUMNS
+HISTORY = ("at", "what", "detail", "source", "register_after", "salesforce_after", "proof")
+BATCHES = (
+    "batch_id", "state", "reason", "proposed_by", "proposed_at", "approved_by", "people", "done", "refused", "aborted", "open", "cause",
+)  # fmt: skip
+ITEMS = ("person_id", "email", "state", "codes", "sentences", "cause", "changed_at")
+MISMATCHES = (
+    "kind", "person_id", "record_id", "email", "detail", "forecast", "since", "first_seen", "last_seen",
+    "age_business_days", "resolved_at", "resolved_by",
+)  # fmt: skip
+CONSENTS = (
+    "consent_id", "person_id", "email", "given_at", "purpose", "method", "jurisdiction", "state", "valid_until", "evidence",
+    "recorded_by", "recorded_at",
+)  # fmt: skip
+WORKLIST = ("person_id", "external_id", "email", "first_name", "last_name", "company", "reason", "resubscribed_at")
+MOMENTS = frozenset(
+    {"at", "unsubscribed_at", "proposed_at", "changed_at", "since", "first_seen", "last_seen", "resolved_at", "given_at", "valid_until",
+     "recorded_at", "resubscribed_at", "opted_out_at", "closed_at", "system_modstamp", "granted_at", "revoked_at", "issued_at"}
+)  # fmt: skip
+NUMBERS = frozenset(
+    {"records", "mismatches", "consents", "people", "done", "refused", "aborted", "open", "age_business_days", "evidence",
+     "oldest_business_days", "over_limit"}
+)  # fmt: skip
+
+
+def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """A table of these columns in this order: moments as UTC, numbers as int64, everything else as text ("" for nothing)."""
+    import pandas as pd
+
+    taken = [[row[c] for c in columns] for row in rows]
+    table = pd.DataFrame(taken, columns=list(columns), dtype=object)
+    for column in columns:
+        if column in MOMENTS:
+            table[column] = pd.to_datetime(table[column], utc=True)
+        elif column in NUMBERS:
+            table[column] = table[column].astype("int64")
+        else:
+            table[column] = table[column].fillna("").astype("str")
+    return table
+
+
+def people_table(tx: Transaction, filters: Mapping[str, Any], *, limit: int | None) -> pd.DataFrame:
+    """People who fit the filters, newest unsubscribe first."""
+    found = review.rows(tx, filters, limit=limit)
+    return frame(found, PEOPLE)
+
+
+def batches_table(tx: Transaction) -> pd.DataFrame:
+    """All batches, newest first, with how many people stand where."""
+    rows = []
+    for batch in batches.everything(tx):
+        counts = batches.by_state(tx, batch.batch_id)
+        numbers = {
+            "people": sum(counts.values()),
+            "done": counts[State.DONE],
+            "refused": counts[State.REFUSED],
+            "aborted": counts[State.ABORTED],
+            "open": sum(n for state, n in counts.items() if state not in FINAL),
+        }
+        rows.append(vars(batch) | numbers | {"cause": batch.pause_cause})
+    return frame(rows, BATCHES)
+
+
+def items_table(tx: Transaction, batch_id: str) -> pd.DataFrame:
+    """The people of a batch in order: state, findings and cause in words."""
+    intents = batches.intents(tx, batch_id)
+    known = people.by_ids(tx, [i.person_id for i in intents])
+    return frame([_item(i, known.get(i.person_id)) for i in intents], ITEMS)
+
+
+def _item(intent: Intent, person: Person | None) -> dict[str, Any]:
+    findings = intent.refusals or intent.findings
+    return {
+        "person_id": intent.person_id,
+        "email": person.email_as_given if person else "",
+        "state": str(intent.state),
+        "codes": ", ".join(f["code"] for f in findings),
+        "sentences": " ".join(f["sentence"] for f in findings),
+        "cause": CAUSES.get(intent.cause, intent.cause.replace("_", " ")),
+        "changed_at": intent.changed_at,
+    }
+
+
+def worklist(tx: Transaction, batch_id: str) -> pd.DataFrame:
+    """What the Sales Connect administrator does by hand after a batch: remove these people's unsubscribes there."""
+    batch = batches.get(tx, batch_id)
+    done = batches.intents(tx, batch.batch_id, states=[State.DONE])
+    known = people.by_ids(tx, [i.person_id for i in done])
+    rows = [
+        vars(known[i.person_id])
+        | {"email": known[i.person_id].email_as_given, "reason": batch.reason, "resubscribed_at": i.done_at}
+        for i in done
+        if i.person_id in known
+    ]
+    return frame(rows, WORKLIST)
+
+
+def mismatches_table(found: Iterable[Mismatch], *, now: Any) -> pd.DataFrame:
+    """Mismatches with their age in business days."""
+    rows = [
+        {c: getattr(m, c) for c in MISMATCHES if c != "age_business_days"} | {"age_business_days": m.age_business_days(now)}
+        for m in found
+    ]
+    return frame(rows, MISMATCHES)
+
+
+def consents_table(found: Iterable[Consent]) -> pd.DataFrame:
+    """Consents, one row each; evidence is the number of files."""
+    rows = [{c: getattr(k, c) for c in CONSENTS if c != "evidence"} | {"evidence": len(k.evidence)} for k in found]
+    return frame(rows, CONSENTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonCard:
+    """Everything about one person: the person, the register's episodes, Salesforce's records, consents, one line of time.
+
+    ``history`` has the columns `HISTORY`: both systems on one line of time, with what proves each entry.
+    """
+
+    person: Person
+    unsubscribes: pd.DataFrame = field(repr=False)
+    records: pd.DataFrame = field(repr=False)
+    consents: pd.DataFrame = field(repr=False)
+    history: pd.DataFrame = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"PersonCard({self.person.person_id})"
+
+
+EPISODES = ("unsubscribe_id", "opted_out_at", "source", "detail", "recorded_at", "closed_at")
+RECORDS = ("record_id", "object", "email", "opted_out", "system_modstamp", "last_modified_by", "is_deleted", "is_converted")
+SOURCES = {
+    "clicked_link": "Clicked Link", "manual": "Manual", "salesforce_sync": "Salesforce Sync", "bounce": "Bounce",
+    "spam_complaint": "Spam Complaint", "import": "Import",
+}  # fmt: skip
+
+
+def card(tx: Transaction, named: str) -> PersonCard:
+    """The card of the person that an address or id names.
+
+    Raises:
+        InputError: nobody, or several people.
+    """
+    person = people.find(tx, named)
+    episodes = people.unsubscribes(tx, [person.person_id]).get(person.person_id, ())
+    rows = records.rows_of_people(tx, [person.person_id]).get(person.person_id, ())
+    held = consents.of_people(tx, [person.person_id]).get(person.person_id, ())
+    return PersonCard(
+        person=person,
+        unsubscribes=frame([vars(e) for e in episodes], EPISODES),
+        records=frame([{c: getattr(r, c) for c in RECORDS} for r in rows], RECORDS),
+        consents=consents_table(held),
+        history=frame(sorted(_history(tx, person, episodes, held), key=lambda r: (r["at"], r["what"])), HISTORY),
+    )
+
+
+def _history(tx: Transaction, person: Person, episodes: Sequence[Unsubscribe], held: Sequence[Consent]) -> list[dict[str, Any]]:
+    lines = [
+        _line(e.opted_out_at, "unsubscribed", e.detail, SOURCES.get(e.source, e.source), register="unsubscribed")
+        for e in episodes
+    ]
+    lines += [_line(c.recorded_at, "consent recorded", _consent_text(c), c.recorded_by, proof=_digests(c)) for c in held]
+    linked = [link.record_id for link in records.linked(tx, [person.person_id]).get(person.person_id, ())]
+    for change in records.history_of(tx, linked):
+        what, after = (
+            ("opted out in Salesforce", "opted out") if change.new else ("opt-out cleared in Salesforce", "not opted out")
+        )
+        lines.append(
+            _line(change.at, what, f"{change.field} of {change.record_id}", change.by_name or change.by, salesforce=after)
+        )
+    for event in trail_log.events(tx, person_id=person.person_id):
+        header = read_leaf(event.leaf_bytes)
+        if header.action in TOLD:
+            what, register, salesforce = TOLD[header.action]
+            about = f"batch {header.batch_id}" if header.batch_id else ""
+            at = _moment(header.ts)
+            lines.append(
+                _line(at, what, about, header.actor, register=register, salesforce=salesforce, proof=f"trail entry {header.seq}")
+            )
+    return lines
+
+
+TOLD = {
+    "person_resubscribed": ("resubscribed", "subscribed", "not opted out"),
+    "person_refused": ("refused", "unsubscribed", ""),
+    "person_aborted": ("kept opted out", "unsubscribed", "opted out"),
+    "person_unsubscribed_by_sync": ("sync wrote", "unsubscribed", "opted out"),
+    "opt_out_written": ("sync wrote", "unsubscribed", "opted out"),
+    "follow_up_checked": ("looked at again", "", ""),
+}
+"""Which trail events the card tells, and both sides' state after them."""
+
+
+def _line(
+    at: Any, what: str, detail: str, source: str, *, register: str = "", salesforce: str = "", proof: str = ""
+) -> dict[str, Any]:
+    return {
+        "at": at,
+        "what": what,
+        "detail": detail,
+        "source": source,
+        "register_after": register,
+        "salesforce_after": salesforce,
+        "proof": proof,
+    }
+
+
+def _moment(text: str) -> Any:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text)
+
+
+def _consent_text(consent: Consent) -> str:
+    given = f"{consent.given_at:%Y-%m-%d %H:%M}" if consent.given_at else "at an unknown time"
+    return f"given {given}, {consent.method or 'method unknown'}, for {consent.purpose or 'no purpose'}"
+
+
+def _digests(consent: Consent) -> str:
+    return ", ".join(f"evidence {e.sha256[:12]}" for e in consent.evidence)
+
+
+def counts_table(tx: Transaction, desk: Desk) -> pd.DataFrame:
+    """Open mismatches by kind: open, oldest_business_days, over_limit (int64)."""
+    counted = mismatches.counts(tx, now=desk.clock(), limit=desk.policy.honour_within_business_days)
+    return frame([vars(c) for c in counted], ("kind", "open", "oldest_business_days", "over_limit"))
