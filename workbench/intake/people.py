@@ -167,8 +167,9 @@ class _Chunk:
         self.run.reject(row.row, refusal)
         if row.opt_out is None:
             return
-        meant = self._meant(row.named)
-        if any(e.erased for e in meant):  # what is left of them is suppressed for good
+        named = self._meant(row.named)
+        meant = [e for e in named if not e.erased]
+        if named and not meant:  # what is left of them is suppressed for good
             return
         self._opt_out(meant, row)
         self.run.tally.note(

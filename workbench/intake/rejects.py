@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -46,7 +46,7 @@ class Rejects:
         if not self._wanted:
             return
         file = self._file or self._begin()
-        cells = row.cells[2:] if marked(self._source.header) else row.cells
+        cells = row.cells[2:] if marked(self._source.header) and len(row.cells) > 2 else row.cells
         csv.writer(file, delimiter=self._source.delimiter).writerow([row.line, reason, *map(_harmless, cells)])
 
     def publish(self) -> Path | None:
@@ -78,8 +78,20 @@ def marked(header: Sequence[str]) -> bool:
     return tuple(header[:2]) == (LINE, REASON)
 
 
-def restored(cells: Sequence[str]) -> tuple[str, ...]:
-    """The cells of a mended rejects file without the apostrophes that were put in front."""
+def rows_of(source: SourceFile) -> Iterator[Row]:
+    """The file's rows; those of a mended rejects file without the apostrophes that were put in front.
+
+    Raises:
+        InputError: see `SourceFile.rows`.
+    """
+    if not marked(source.header):
+        yield from source.rows()
+        return
+    for row in source.rows():
+        yield Row(row.line, _restored(row.cells), row.reason)
+
+
+def _restored(cells: Sequence[str]) -> tuple[str, ...]:
     return tuple(cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell for cell in cells)
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from workbench.errors import StoreError
 from workbench.intake import columns, values
 from workbench.intake.files import Row, SourceFile
-from workbench.intake.rejects import Rejects, marked, restored
+from workbench.intake.rejects import Rejects, rows_of
 from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.store import imports
 from workbench.store.database import Store, Transaction
@@ -36,15 +36,19 @@ class Import:
     known_since: datetime
     dry_run: bool
 
+    def all_rows(self) -> Iterator[Row]:
+        """Every row, counted; one that can't be read has its reason."""
+        for row in rows_of(self.source):
+            self.tally.rows += 1
+            yield row
+
     def rows(self) -> Iterator[Row]:
         """The rows that can be read; the others are rejected."""
-        mended = marked(self.source.header)
-        for row in self.source.rows():
-            self.tally.rows += 1
+        for row in self.all_rows():
             if row.reason:
                 self.reject(row, row.reason)
             else:
-                yield Row(row.line, restored(row.cells)) if mended else row
+                yield row
 
     def reject(self, row: Row, reason: str) -> None:
         """Keep a row out, and say why."""

@@ -83,11 +83,12 @@ class _Chunk:
 
     def _take(self, row: UnsubscribeRow) -> None:
         meant = self._meant(row.named)
-        if any(e.erased for e in meant) or (not meant and self.suppressed and self.suppressed(row.named.email)):
+        living = [e for e in meant if not e.erased]
+        if not living and (meant or (self.suppressed and self.suppressed(row.named.email))):
             self.run.tally.unchanged += 1
             self.run.tally.note(row.row.line, "the person was erased on request, and stays out and suppressed")
-        elif meant:
-            added = [self._opt_out(entry, row) for entry in meant]
+        elif living:
+            added = [self._opt_out(entry, row) for entry in living]
             self.run.tally.updated += any(added)
             self.run.tally.unchanged += not any(added)
         elif row.named.email:
@@ -99,7 +100,8 @@ class _Chunk:
     def _meant(self, named: Named) -> list[Entry]:
         """The person with the id and everyone with the address."""
         entry = self.roster.by_id(named.external_id)
-        return list(dict.fromkeys([*([entry] if entry else ()), *self.roster.by_email(named.email)]))
+        by_record = self.roster.by_record(named.record_ids)
+        return list(dict.fromkeys([*([entry] if entry else by_record), *self.roster.by_email(named.email)]))
 
     def _new(self, row: UnsubscribeRow) -> Person:
         self.run.tally.note(row.row.line, "nobody in the register has this address: added as a new person who is unsubscribed")
@@ -131,7 +133,17 @@ def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> U
         note=lambda problem: tally.note(row.line, problem),
     )
     # Not checked for syntax: an odd address that mail once went to must be able to opt out.
-    return UnsubscribeRow(row, Named(external_id=person, email=normalize_address(email)), email, opt_out)
+    return UnsubscribeRow(
+        row, Named(external_id=person, record_ids=_record_ids(person), email=normalize_address(email)), email, opt_out
+    )
+
+
+def _record_ids(person: str) -> tuple[str, ...]:
+    """The id read as Salesforce's, in case it is one."""
+    try:
+        return values.record_ids(person)
+    except ValueError:
+        return ()
 
 
 def _event(file_name: str, sha256: str, tally: Tally) -> UnsubscribesImported:
