@@ -1,5 +1,6 @@
 """What is done behind the API's back: faults, hooks, edits by others; and the org as a process that can be restarted."""
 
+import json
 import os
 import signal
 import subprocess
@@ -229,6 +230,52 @@ class TestProcess:
         with pytest.raises(ScratchOrgError, match="ended with code 2"):
             start_scratch_org(data=file)
         assert "Line 2 is no JSON" in capfd.readouterr().err
+
+
+class TestLoading:
+    def prepared(self, tmp_path: Path, *records):
+        from workbench.scratch_org.serve import Options, prepared
+
+        file = tmp_path / "records.jsonl"
+        file.write_text("\n".join(json.dumps(r) for r in records), encoding="utf-8")
+        return prepared(Options(data=file))
+
+    def test_names_in_any_case_and_what_follows_from_history(self, tmp_path: Path):
+        changes = [
+            {"field": "Sales_Opt_Out__c", "old": False, "new": True, "at": "2026-02-01T10:00:00+02:00", "by": "Sam Okafor"},
+            {"field": "Sales_Opt_Out__c", "old": True, "new": False, "at": "2026-01-01T00:00:00Z", "by": "Web Form"},
+        ]
+        org = self.prepared(
+            tmp_path,
+            {"object": "contact", "lastname": "Vogel", "firstName": "Elke", "hasoptedoutofemail": True, "Company": "Ghent Glass"},
+            {"object": "Lead", "LastName": "Lange", "Company": "Ghent Glass", "history": changes},
+        )
+        contact = org.tables.db.execute('SELECT * FROM "Contact"').fetchone()
+        assert (contact["Name"], contact["HasOptedOutOfEmail"]) == ("Elke Vogel", 1)
+        assert org.tables.db.execute('SELECT "Id" FROM "Account"').fetchone()["Id"] == contact["AccountId"]
+        lead = org.tables.db.execute('SELECT * FROM "Lead"').fetchone()
+        assert lead["Sales_Opt_Out__c"] == 1
+        assert lead["SystemModstamp"] == "2026-02-01T08:00:00.000+0000"
+        assert lead["LastModifiedById"] == org.records.user("Sam Okafor")
+
+    @pytest.mark.parametrize(
+        ("record", "sentence"),
+        [
+            ({"object": "Leed"}, "Can't load records of object 'Leed'"),
+            ({"object": "Lead", "Nope": 1}, "Lead has no field 'Nope'"),
+            ({"object": "Lead", "HasOptedOutOfEmail": "yes"}, "HasOptedOutOfEmail has to be true or false"),
+            ({"object": "Lead", "id": "003SCR000000001"}, "is no Lead id"),
+            ({"object": "Lead", "CreatedDate": "2026-01-01"}, "Not an instant with a zone"),
+        ],
+    )
+    def test_wrong_records_are_refused(self, tmp_path: Path, record, sentence):
+        with pytest.raises(ValueError, match=sentence):
+            self.prepared(tmp_path, record)
+
+    def test_an_id_used_twice_loads_nothing(self, tmp_path: Path):
+        record = {"object": "Lead", "id": "00QSCR000000001", "LastName": "Lange"}
+        with pytest.raises(ValueError, match="A Lead id is used twice"):
+            self.prepared(tmp_path, record, record)
 
 
 class TestPeople:

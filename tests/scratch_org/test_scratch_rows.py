@@ -397,7 +397,9 @@ class TestSimpleSalesforce:
         assert "deletedRecords" in client.Lead.deleted(end - timedelta(days=1), end)
 
     def test_bulk_query(self, client):
-        pages = list(client.bulk2.Lead.query("SELECT Id, LastName FROM Lead WHERE Company = 'Oulu Paper'", max_records=3))
+        pages = list(
+            client.bulk2.Lead.query("SELECT Id, LastName FROM Lead WHERE Company = 'Oulu Paper'", max_records=3, wait=0.01)
+        )
         assert [len(p.splitlines()) for p in pages] == [4, 2]
         assert "Ångström" in pages[0]
 

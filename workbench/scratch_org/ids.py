@@ -4,6 +4,7 @@ Ids made here carry the marker ``SCR`` after the object's three-character prefix
 """
 
 import re
+from functools import lru_cache
 
 _SUFFIXES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -15,8 +16,12 @@ MARKER = "SCR"
 
 def checksum(fifteen: str) -> str:
     """The three characters that make a 15-character id safe to compare without case."""
-    blocks = (fifteen[4::-1], fifteen[9:4:-1], fifteen[14:9:-1])
-    return "".join([_SUFFIXES[int(block.translate(_BITS), 2)] for block in blocks])
+    return _suffix(fifteen[:5]) + _suffix(fifteen[5:10]) + _suffix(fifteen[10:])
+
+
+@lru_cache(maxsize=100_000)
+def _suffix(block: str) -> str:
+    return _SUFFIXES[int(block[::-1].translate(_BITS), 2)]
 
 
 def long_id(text: str) -> str | None:
@@ -57,6 +62,6 @@ def number_of(record_id: str) -> int:
     if record_id[3:6] != MARKER:
         return 0
     number = 0
-    for digit in record_id[6:15]:
+    for digit in record_id[6:15].lstrip("0"):
         number = number * 62 + _DIGITS.index(digit)
     return number

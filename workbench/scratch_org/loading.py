@@ -5,7 +5,9 @@ name, a contact's account by "Company". What is missing is filled in: ids by num
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,11 @@ from .clock import instant, stamp
 from .describe import OBJECTS, Field, ObjectType
 from .ids import long_id, number_of, numbered_id
 from .org import Org
-from .tables import encoded
 
 _BATCH = 5_000
 _USER_FIELDS = frozenset({"OwnerId", "CreatedById", "LastModifiedById"})
 _DEFAULTS = {kind.name: tuple((f.name, 0 if f.type == "boolean" else None) for f in kind.fields) for kind in OBJECTS.values()}
+_APART = frozenset({"object", "id", "Id", "history"})
 _LOADABLE = frozenset({"Lead", "Contact", "Account"})
 
 
@@ -63,14 +65,14 @@ class _Loader:
         self.accounts: dict[str, str] = {}
         self.numbers: dict[str, int] = {}
         self.pending: dict[str, list[tuple[Any, ...]]] = {}
-        self.instants: dict[str, str] = {}
+        self.steps: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {}
 
     def add(self, record: dict[str, Any]) -> None:
         kind = OBJECTS.get(str(record.get("object", "")).lower())
         if kind is None or kind.name not in _LOADABLE:
             raise ValueError(f"Can't load records of object {record.get('object')!r}")
-        history = sorted(record.get("history") or [], key=lambda h: str(h["at"]))
-        row = {name: self.value(kind, name, v) for name, v in self.fields(kind, record).items()}
+        history = sorted(record.get("history") or [], key=lambda h: self.instant(h["at"]))
+        row = self.row(kind, record)
         row["Id"] = self.record_id(kind, record)
         self.complete(kind, row, history)
         self.insert(kind, row)
@@ -80,31 +82,36 @@ class _Loader:
             self.accounts[row["Name"]] = row["Id"]
         self.count += 1
 
-    def fields(self, kind: ObjectType, record: dict[str, Any]) -> dict[str, Any]:
-        given = {k: v for k, v in record.items() if k not in ("object", "id", "Id", "history")}
-        if kind.name == "Contact" and "Company" in given:
-            company = given.pop("Company")
-            if company and "AccountId" not in given:
-                given["AccountId"] = self.account(str(company))
-        return given
+    def row(self, kind: ObjectType, record: dict[str, Any]) -> dict[str, Any]:
+        """The stored values of the fields that are given; a contact's company becomes its account."""
+        found: dict[str, Any] = {}
+        steps = self.steps.setdefault(kind.name, {})
+        for name, value in record.items():
+            if name in _APART:
+                continue
+            if name == "Company" and kind.name == "Contact":
+                found.setdefault("AccountId", self.account(str(value)) if value else None)
+                continue
+            if name not in steps:
+                steps[name] = self.step(_field(kind, name))
+            canonical, converted = steps[name]
+            found[canonical] = None if value is None or value == "" else converted(value)
+        return found
 
-    def value(self, kind: ObjectType, name: str, value: Any) -> Any:
-        field = _field(kind, name)
-        if value is None or value == "":
-            return None
-        if field.type == "reference":
-            return self.user(str(value)) if name in _USER_FIELDS else _id(value)
-        if field.type == "datetime":
-            return self.instant(str(value))
-        return encoded(field, value)
+    def step(self, field: Field) -> tuple[str, Callable[[Any], Any]]:
+        """The exact name of a field and how its values are stored."""
+        if field.name in _USER_FIELDS:
+            return field.name, self.user
+        by_type: dict[str, Callable[[Any], Any]] = {"boolean": partial(_flag, field), "reference": _id, "datetime": self.instant}
+        return field.name, by_type.get(field.type, str)
 
     def complete(self, kind: ObjectType, row: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Fill in what follows from the rest: current values and last change from the history, the full name, the stamps."""
-        for change in history:
-            field = _field(kind, str(change["field"]))
-            row.setdefault(field.name, encoded(field, change["new"]))
-        last = self.instant(str(history[-1]["at"])) if history else ""
-        created = row.setdefault("CreatedDate", self.instant(str(history[0]["at"])) if history else self.now)
+        for change in reversed(history):
+            name, converted = self.step(_field(kind, str(change["field"])))
+            row.setdefault(name, converted(change["new"]))
+        last = self.instant(history[-1]["at"]) if history else ""
+        created = row.setdefault("CreatedDate", self.instant(history[0]["at"]) if history else self.now)
         row.setdefault("LastModifiedDate", max(created, last))
         row.setdefault("SystemModstamp", row["LastModifiedDate"])
         row.setdefault("CreatedById", self.org.user)
@@ -124,7 +131,7 @@ class _Loader:
             "DataType": "Boolean" if field.type == "boolean" else "Text",
             "OldValue": json.dumps(change.get("old")),
             "NewValue": json.dumps(change.get("new")),
-            "CreatedDate": self.instant(str(change["at"])),
+            "CreatedDate": self.instant(change["at"]),
             "CreatedById": self.user(str(change.get("by", ""))),
         }
         self.insert(history, row)
@@ -183,10 +190,10 @@ class _Loader:
         return self.users[name]
 
     def instant(self, text: str) -> str:
-        if text not in self.instants:
-            self.instants = {} if len(self.instants) > _BATCH else self.instants
-            self.instants[text] = stamp(instant(text))
-        return self.instants[text]
+        if len(text) == 28 and text.endswith(".000+0000"):
+            datetime.fromisoformat(text)  # already as it is stored, if it is an instant at all
+            return text
+        return stamp(instant(text))
 
 
 def _field(kind: ObjectType, name: str) -> Field:
@@ -194,6 +201,12 @@ def _field(kind: ObjectType, name: str) -> Field:
     if field is None or field.name == "Id":
         raise ValueError(f"{kind.name} has no field {name!r} that can be loaded")
     return field
+
+
+def _flag(field: Field, value: Any) -> int:
+    if not isinstance(value, bool):
+        raise ValueError(f"{field.name} has to be true or false")  # noqa: TRY004 - wrong data, not a wrong call
+    return int(value)
 
 
 def _id(value: Any) -> str:
