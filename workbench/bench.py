@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.health import Banner, HealthLine
-    from workbench.intake import ImportResult
+    from workbench.intake import ImportResult, Named
     from workbench.nightly import SyncResult
     from workbench.proposal import Plan
     from workbench.pull import PullResult
@@ -246,18 +246,25 @@ class Workbench(AbstractContextManager["Workbench"]):
         from workbench.intake import import_consents
 
         return import_consents(
-            self.store, self._desk.evidence, Path(file), Path(evidence_dir), mapping=mapping, dry_run=dry_run, **self._intake()
+            self.store,
+            self._desk.evidence,
+            Path(file),
+            evidence_dir=Path(evidence_dir),
+            mapping=mapping,
+            dry_run=dry_run,
+            defaults={"controller": self.policy.controller},
+            **self._intake(),
         )
 
     def _intake(self) -> dict[str, Any]:
         self._require("analyst", "admin")
         return {"operator": self.operator, "now": self.clock(), "append_event": self._desk.trail.append}
 
-    def people_in_file(self, file: str | Path) -> tuple[str, ...]:
-        """The person ids that a CSV's addresses or ids name.
+    def people_in_file(self, file: str | Path) -> Named:
+        """The person ids that a CSV's ids or addresses name, and the lines that name nobody or several people.
 
         Raises:
-            InputError: the file can't be read, or names somebody whom the register does not have.
+            InputError: the file can't be read, or names nobody.
         """
         from workbench.intake import people_in_file
 
@@ -339,7 +346,7 @@ class Workbench(AbstractContextManager["Workbench"]):
         """
         from workbench import proposal
 
-        named = [str(person) for person in (chosen["person_id"] if hasattr(chosen, "columns") else chosen)]
+        named = [str(person) for person in getattr(chosen, "person_id", chosen)]
         with self.store.read() as tx:
             ids = [people.find(tx, n).person_id if "@" in n else n for n in named]
         return proposal.propose(self._desk, ids, given=consents, reason=reason)
@@ -523,7 +530,7 @@ class Workbench(AbstractContextManager["Workbench"]):
             change = operators.grant if granted else operators.revoke
             if change(tx, name, role, by=self.operator, at=self.clock()):
                 event = events.OperatorGranted if granted else events.OperatorRevoked
-                self._desk.trail.append(tx, event(operator=name, role=role))
+                self._desk.trail.append(tx, event(operator=name, role=role))  # type: ignore[arg-type]  # one of ROLES, checked above
                 self._desk.trail.checkpoint(tx)
 
     def _require(self, *roles: str) -> None:

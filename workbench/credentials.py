@@ -1,4 +1,7 @@
-"""Credentials for the org: from the environment, else the operating system's keyring; never from a file of the workspace."""
+"""Credentials for the org: from the environment, else the operating system's keyring; never from a file of the workspace.
+
+A scratch org leaves its own where its user finds them.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,8 @@ import os
 from workbench.errors import SettingsError
 from workbench.org import OrgIdentity
 from workbench.salesforce import OrgCredentials, SalesforceOrg
+from workbench.scratch_org import logins
 from workbench.settings import KEYRING_SERVICE, OrgSettings
-
-SCRATCH_CLIENT = ("scratch-client", "scratch-secret")
-"""A scratch org's credentials are public: it holds invented people and listens on this machine only."""
 
 
 def credentials_for(org: OrgSettings) -> OrgCredentials:
@@ -23,7 +24,7 @@ def credentials_for(org: OrgSettings) -> OrgCredentials:
     client_id, secret = os.environ.get("WORKBENCH_CLIENT_ID", ""), os.environ.get("WORKBENCH_CLIENT_SECRET", "")
     token = os.environ.get("WORKBENCH_ACCESS_TOKEN", "")
     if not (token or (client_id and secret)):
-        client_id, secret = SCRATCH_CLIENT if org.kind == "scratch" else _kept(org)
+        client_id, secret = logins.find(org.url) if org.kind == "scratch" else _kept(org)
     return OrgCredentials(url=org.url, client_id=client_id, client_secret=secret, access_token=token, api_version=org.api_version)
 
 

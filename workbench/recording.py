@@ -12,7 +12,7 @@ from workbench.errors import EvidenceError, InputError
 from workbench.evidence import EvidenceStore
 from workbench.person import Person, new_id
 from workbench.policy import Policy
-from workbench.store import consents, people
+from workbench.store import consents
 from workbench.store.database import Store
 from workbench.trail import events
 
@@ -65,7 +65,6 @@ def record_consent(
                 }
                 append_event(tx, events.EvidenceStored(**about))
         consents.add(tx, consent)
-        people.restate(tx, [person.person_id])
         digests = tuple(item.sha256 for item in stored)
         event = events.ConsentRecorded(consent_id=consent.consent_id, record=consents.to_document(consent), evidence=digests)
         append_event(tx, event, person_id=person.person_id)

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from . import logins
 from .loading import load, read_lines
 from .org import API_VERSION, Org
 from .people import generate_people
@@ -76,7 +77,11 @@ def serve(options: Options, *, ready: Callable[[dict[str, str]], None] | None = 
         "api_version": API_VERSION,
         "org_id": org.org_id,
     }
-    asyncio.run(_serve(org, (api, control), lambda: (ready or _print)(facts), options))
+    login = logins.keep(facts)
+    try:
+        asyncio.run(_serve(org, (api, control), lambda: (ready or _print)(facts), options))
+    finally:
+        login.unlink(missing_ok=True)
 
 
 async def _serve(org: Org, sockets: tuple[socket.socket, socket.socket], ready: Callable[[], None], options: Options) -> None:

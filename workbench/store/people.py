@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from workbench.person import Person, Unsubscribe, domain_of, new_id, normalize_a
 from workbench.store import schema as s
 from workbench.store.database import Transaction
 
+IDS_A_QUERY = 5_000  # below SQLite's limit on bound values
 _open = s.unsubscribe.c.closed_at.is_(None)
 
 
@@ -66,6 +67,37 @@ def _people(tx: Transaction, where: sa.ColumnElement[bool]) -> tuple[Person, ...
         )
         for r in rows
     )
+
+
+def ids_by_any_id(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Person ids by our own id or by Sales Connect's."""
+    p = s.person.c
+    found: dict[str, str] = {}
+    for some in _portions(ids):
+        chosen = sa.select(p.person_id, p.external_id).where(
+            p.person_id.in_(some) | p.external_id.in_(some), p.erased_at.is_(None)
+        )
+        for row in tx.execute(chosen):
+            found |= {row.person_id: row.person_id} | ({row.external_id: row.person_id} if row.external_id else {})
+    return found
+
+
+def ids_by_address(tx: Transaction, addresses: Sequence[str]) -> dict[str, list[str]]:
+    """Person ids by normalised address; several where people share one."""
+    p = s.person.c
+    found: dict[str, list[str]] = defaultdict(list)
+    for some in _portions(addresses):
+        for row in tx.execute(
+            sa.select(p.email, p.person_id).where(p.email.in_(some), p.erased_at.is_(None)).order_by(p.person_id)
+        ):
+            found[row.email].append(row.person_id)
+    return found
+
+
+def _portions(values: Sequence[str]) -> Iterator[list[str]]:
+    distinct = list(dict.fromkeys(values))
+    for i in range(0, len(distinct), IDS_A_QUERY):
+        yield distinct[i : i + IDS_A_QUERY]
 
 
 def others_with_address(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
