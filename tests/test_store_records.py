@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import random
-import shutil
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
+from invented_register import T0, hours, lead, new_store, undone
 
 from workbench.org import FieldChange, OrgRow, Reading
-from workbench.person import Person, new_id, normalize_address, salesforce_id_18
+from workbench.person import Person, new_id, normalize_address
 from workbench.store import people, records
 from workbench.store import schema as s
-from workbench.store.database import Store
 
-T0 = datetime(2026, 11, 2, 9, tzinfo=UTC)
 ORG = "00D000000000001AAA"
-
-
-def hours(n: float) -> datetime:
-    return T0 + timedelta(hours=n)
-
-
-def lead(number: int, prefix: str = "00Q") -> str:
-    return salesforce_id_18(f"{prefix}{number:012d}")
 
 
 def row(number: int, email: str = "ann@example.com", *, opted_out: bool = False, at: datetime = T0, **changes) -> OrgRow:
@@ -42,20 +32,16 @@ def row(number: int, email: str = "ann@example.com", *, opted_out: bool = False,
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    path = tmp_path_factory.mktemp("register") / "template.db"
-    store = Store(f"sqlite:///{path}")
-    store.upgrade()
-    store.close()
-    return path
+def store(tmp_path_factory):
+    opened = new_store(tmp_path_factory.mktemp("register"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
-def tx(tmp_path, template):
-    store = Store(f"sqlite:///{shutil.copy(template, tmp_path / 'register.db')}")
-    with store.write() as transaction:
+def tx(store):
+    with undone(store) as transaction:
         yield transaction
-    store.close()
 
 
 def add_person(tx, email: str = "ann@example.com", ids: tuple[str, ...] = ()) -> str:

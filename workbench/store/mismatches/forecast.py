@@ -1,0 +1,144 @@
+"""What tonight's sync would write: the smallest set of opt-outs after which no link joins an opted-out side to another one.
+
+Opt-outs travel along links: from a record to its people, from a person to their records, and on. Records that can't be written
+(deleted, merged, converted) pass their own opt-out on and receive none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from workbench.mismatch import OPT_OUT_RECORD, UNSUBSCRIBE_PERSON, Change, Excluded
+from workbench.store.database import Transaction
+from workbench.store.mismatches.sides import active, link, live, p, record, subscribed, unsubscribed, voices
+
+
+def forecast(tx: Transaction, *, resubscribed: Iterable[str] = ()) -> tuple[Change, ...]:
+    """Every opt-out that tonight's sync would write, each target once, people first, ordered by id.
+
+    ``resubscribed``: people (at most a batch of them) to be taken as resubscribed on both sides already, for a forecast with a
+    batch. People without a linked record are never in it: nobody tells either side.
+    """
+    world = _World(tx, frozenset(resubscribed))
+    speaking, people = world.speaking(), world.people()
+    targets = world.targets()
+    unsubscribing = [_person(i, speaking.get(i), targets) for i in sorted(people)]
+    opting_out = [_record(i, about, people) for i, about in sorted(targets.items())]
+    return (*unsubscribing, *opting_out)
+
+
+def excluded(tx: Transaction) -> tuple[Excluded, ...]:
+    """Records linked to unsubscribed people that are not opted out, and why the sync leaves them alone."""
+    r = record
+    query = sa.select(p.c.person_id, r.c.record_id, r.c.merged_into, r.c.is_deleted, r.c.converted_contact_id)
+    query = query.join_from(p, link, link.c.person_id == p.c.person_id).join(r, r.c.record_id == link.c.record_id)
+    rows = tx.execute(query.where(unsubscribed, ~r.c.opted_out, ~live(r)).order_by(p.c.person_id, r.c.record_id))
+    return tuple(Excluded(person_id=x.person_id, record_id=x.record_id, why=_why_not(x)) for x in rows)
+
+
+def _why_not(row: Any) -> str:
+    if row.merged_into:
+        return f"The record was merged into {row.merged_into}."
+    if row.is_deleted:
+        return "The record is deleted."
+    return f"The record was converted{f' to {row.converted_contact_id}' if row.converted_contact_id else ''}."
+
+
+class _Target:
+    """A record to be opted out: whether one of its fields is set already, and the people it is linked to."""
+
+    def __init__(self) -> None:
+        self.half = False
+        self.unsubscribed: list[str] = []
+        self.others: list[str] = []
+
+
+def _person(person_id: str, speaking: str | None, targets: dict[str, _Target]) -> Change:
+    if speaking:
+        why = f"The linked record {speaking} is opted out."
+        return Change(action=UNSUBSCRIBE_PERSON, person_id=person_id, record_id=speaking, why=why)
+    via = min(i for i, about in targets.items() if person_id in about.others)
+    why = f"The linked record {via} is opted out tonight: least permissive wins."
+    return Change(action=UNSUBSCRIBE_PERSON, person_id=person_id, record_id=via, why=why, direct=False)
+
+
+def _record(record_id: str, about: _Target, people: frozenset[str]) -> Change:
+    following = min(about.unsubscribed or [i for i in about.others if i in people])
+    direct = bool(about.unsubscribed) or about.half
+    if about.half:
+        why = "Only some of its opt-out fields are set."
+    elif direct:
+        why = "Its person is unsubscribed."
+    else:
+        why = "Another record of its person is opted out: least permissive wins."
+    return Change(action=OPT_OUT_RECORD, person_id=following, record_id=record_id, why=why, direct=direct)
+
+
+class _World:
+    """The register and the org's records as they stand, or as they would after a batch."""
+
+    def __init__(self, tx: Transaction, resubscribed: frozenset[str]) -> None:
+        self.tx = tx
+        self.ids = ids = sorted(resubscribed)
+        self.unsubscribed = unsubscribed & p.c.person_id.not_in(ids) if ids else unsubscribed
+        self.subscribed = subscribed | (active & p.c.person_id.in_(ids)) if ids else subscribed
+        cleared = sa.select(link.c.record_id).where(link.c.person_id.in_(ids))
+        spared = live(record) & record.c.record_id.in_(cleared)
+        self.opted_out = record.c.opted_out & ~spared if ids else record.c.opted_out
+        self.half = record.c.fields_differ & ~spared if ids else record.c.fields_differ
+
+    def _speaking(self) -> sa.Select[Any]:
+        """(person_id, record_id): an opted-out record that speaks for somebody who is not unsubscribed."""
+        voice, r = voices(), record
+        query = sa.select(voice.c.person_id, sa.func.min(voice.c.record_id).label("record_id"))
+        query = query.join_from(voice, p, p.c.person_id == voice.c.person_id).join(r, r.c.record_id == voice.c.record_id)
+        return query.where(self.subscribed, self.opted_out).group_by(voice.c.person_id)
+
+    def speaking(self) -> dict[str, str]:
+        """The record that says so, by person id."""
+        return {r.person_id: r.record_id for r in self.tx.execute(self._speaking())}
+
+    def _changing(self) -> sa.CTE:
+        """(person_id): everyone to be unsubscribed, over any number of links."""
+        speaking, out = self._speaking().cte("speaking"), p.alias("out")
+        joined = self._joined_with(out).where(*self._is_unsubscribed(out))
+        seed = sa.union(sa.select(speaking.c.person_id), joined).cte("seed")
+        changing = sa.select(seed.c.person_id).cte("changing", recursive=True)
+        return changing.union(self._joined_with(changing))  # without "all": a circle ends
+
+    def _joined_with(self, start: sa.FromClause) -> sa.Select[Any]:
+        """Who is not unsubscribed and shares a record, itself not opted out yet, with somebody of ``start``."""
+        theirs, back, r = link.alias("theirs"), link.alias("back"), record
+        path = sa.select(back.c.person_id).join_from(start, theirs, theirs.c.person_id == start.c.person_id)
+        path = path.join(r, r.c.record_id == theirs.c.record_id).join(back, back.c.record_id == theirs.c.record_id)
+        return path.join(p, p.c.person_id == back.c.person_id).where(live(r), ~self.opted_out, self.subscribed)
+
+    def _is_unsubscribed(self, out: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
+        spared = (out.c.person_id.not_in(self.ids),) if self.ids else ()
+        return (out.c.erased_at.is_(None), out.c.unsubscribed_at.is_not(None), *spared)
+
+    def people(self) -> frozenset[str]:
+        """The people to be unsubscribed."""
+        return frozenset(self.tx.execute(sa.select(self._changing().c.person_id)).scalars())
+
+    def targets(self) -> dict[str, _Target]:
+        """The records to be opted out, with everyone they are linked to."""
+        r, changing, out = record, self._changing(), p.alias("out")
+        told = sa.union(
+            sa.select(link.c.record_id).join(out, out.c.person_id == link.c.person_id).where(*self._is_unsubscribed(out)),
+            sa.select(link.c.record_id).join(changing, changing.c.person_id == link.c.person_id),
+        ).cte("told")
+        query = sa.select(r.c.record_id, sa.case((self.half, 1), else_=0).label("half"), p.c.person_id)
+        query = query.add_columns(sa.case((self.unsubscribed, 1), else_=0).label("out"))
+        query = query.join_from(told, r, r.c.record_id == told.c.record_id).join(link, link.c.record_id == r.c.record_id)
+        query = query.join(p, p.c.person_id == link.c.person_id).where(live(r), ~self.opted_out | self.half)
+        found: dict[str, _Target] = defaultdict(_Target)
+        for row in self.tx.execute(query):
+            about = found[row.record_id]
+            about.half = bool(row.half)
+            (about.unsubscribed if row.out else about.others).append(row.person_id)
+        return dict(found)
