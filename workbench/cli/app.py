@@ -1,0 +1,85 @@
+"""One run of the command line, and the one place where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from workbench.cli.output import write
+from workbench.cli.session import Session, split
+from workbench.cli.talk import say, say_defect, say_error, sentence
+from workbench.cli.tree import root
+from workbench.errors import WorkbenchError
+
+COULD_NOT = 2
+INTERRUPTED = 130  # 128 + SIGINT
+PIPE_CLOSED = 141  # 128 + SIGPIPE: whoever read our output stopped reading
+INTERRUPTION = (
+    "workbench: Interrupted. Nothing is lost: run the same command again, or go on with a batch by `workbench batch resume ID`."
+)
+DISK_FULL = "workbench: The disk is full.\n  Free some space, then run the same command again; nothing was half-written."
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    session = Session()
+    try:
+        session, words = split(arguments)
+        return _invoke(session, words)
+    except SystemExit:
+        raise  # a program that we hand the line to, such as the scratch org, has its own
+    except BaseException as error:  # noqa: BLE001 - the last door: only sentences leave, unless --debug asks for more
+        if session.debug:
+            import traceback
+
+            traceback.print_exc()
+        return _explained(error)
+
+
+def _invoke(session: Session, words: list[str]) -> int:
+    command = root()
+    if words[:1] == ["--help"]:
+        write(command.get_help(typer.Context(command, info_name="workbench")) + "\n")
+        return 0
+    try:
+        with command.make_context("workbench", words, obj=session) as ctx:
+            result = command.invoke(ctx)
+    except typer.Exit as done:
+        return done.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _explained(error: BaseException) -> int:
+    """Say what ended a command; returns its exit code."""
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        say(INTERRUPTION)
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads: the interpreter's own flush at exit must not complain
+        return PIPE_CLOSED
+    if isinstance(error, WorkbenchError):
+        say_error(error)
+    elif isinstance(error, typer.TyperException):
+        _say_usage(error)
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        say(DISK_FULL)
+    else:
+        say_defect(error)
+    return COULD_NOT
+
+
+def _say_usage(error: typer.TyperException) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":  # typer keeps the class to itself; its message is the help text
+        say(error.format_message())
+        return
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx is not None else "workbench"
+    say(f"workbench: {sentence(error.format_message())}\n  `{path} --help` shows what it takes.")

@@ -1,0 +1,150 @@
+"""Commands for auditors and administrators: reports, the trail, operators and their roles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.filters import pairs, text_file
+from workbench.cli.output import FormatOption, emit, emit_json, write
+from workbench.cli.session import FINE, code, opened
+from workbench.cli.talk import say, sentence
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang this room's commands into the tree."""
+    reports = typer.Typer(help="Issue reports and verify issued ones.", rich_markup_mode=None, no_args_is_help=True)
+    reports.command("list")(report_list)
+    reports.command("run")(report_run)
+    reports.command("verify")(report_verify)
+    app.add_typer(reports, name="report")
+    trail = typer.Typer(help="The audit trail: verify, export, prove.", rich_markup_mode=None, no_args_is_help=True)
+    trail.command("verify")(trail_verify)
+    trail.command("export")(trail_export)
+    trail.command("checkpoint")(trail_checkpoint)
+    trail.command("proof")(trail_proof)
+    app.add_typer(trail, name="trail")
+    operators = typer.Typer(help="Who may do what.", rich_markup_mode=None, no_args_is_help=True)
+    operators.command("list")(operator_list)
+    operators.command("grant")(operator_grant)
+    operators.command("revoke")(operator_revoke)
+    app.add_typer(operators, name="operator")
+
+
+def report_list(
+    ctx: typer.Context,
+    issued: Annotated[bool, typer.Option("--issued", help="The reports issued so far, instead of the templates.")] = False,
+    form: FormatOption = "table",
+) -> int:
+    """List report templates and their parameters. With --issued, the reports issued so far."""
+    from workbench import reports
+
+    if not issued:
+        rows = [{"name": t.name, "title": t.title, "parameters": [str(p) for p in t.parameters]} for t in reports.templates()]
+        emit(rows, form)
+        return FINE
+    with opened(ctx) as wb:
+        emit(wb.reports(), form)
+    return FINE
+
+
+def report_run(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The template's name, as `report list` prints it.")],
+    parameter: Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A parameter; repeatable.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="A PDF as well; needs Chromium.")] = False,
+) -> int:
+    """Issue a report. Runs its template, seals the files, puts their digests on the trail; prints the path."""
+    from workbench import reports
+
+    given = pairs(parameter or (), option="-p")
+    with opened(ctx) as wb:
+        issued = reports.run(wb, name, given, pdf=pdf)
+    write(f"{issued.html}\n")
+    say(f"The report is issued; its SHA-256 {issued.sha256} is on the trail.")
+    return FINE
+
+
+def report_verify(
+    ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of an issued report.")]
+) -> int:
+    """Compare a report's file with the trail. Exit code 1 when it was altered."""
+    from workbench import reports
+
+    with opened(ctx) as wb:
+        verdict = reports.verify(wb, file)
+    write(f"{verdict.sentence}\n")
+    return code(not verdict.ok)
+
+
+def trail_verify(
+    ctx: typer.Context,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option("--known", metavar="FILE", help="A checkpoint kept elsewhere, such as from an earlier report."),
+    ] = None,
+) -> int:
+    """Verify the whole trail. Every event, payload and checkpoint; exit code 1 when anything does not fit."""
+    notes = [text_file(path, what="the checkpoint file") for path in known or ()]
+    with opened(ctx) as wb:
+        verdict = wb.trail.verify(known=notes)
+    for problem in verdict.problems:
+        write(f"{sentence(problem)}\n")
+    if verdict.ok:
+        write(f"The trail is intact: {verdict.events} events, the last signed checkpoint covers {verdict.size}.\n")
+    return code(not verdict.ok)
+
+
+def trail_export(
+    ctx: typer.Context, folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that does not exist yet.")]
+) -> int:
+    """Write the trail for an auditor. With a verifier that needs nothing but Python; holds personal data."""
+    with opened(ctx) as wb:
+        written = wb.trail.export(folder)
+    write(f"{written}\n")
+    say("The folder holds personal data: hand it over encrypted. `python3 verify_trail.py` in it verifies it.")
+    return FINE
+
+
+def trail_checkpoint(ctx: typer.Context) -> int:
+    """Sign the trail and print the checkpoint. Keep it where nobody here can change it."""
+    with opened(ctx) as wb:
+        note = wb.trail.checkpoint()
+    write(note)
+    return FINE
+
+
+def trail_proof(
+    ctx: typer.Context, person: Annotated[str, typer.Argument(metavar="PERSON", help="An e-mail address or a person id.")]
+) -> int:
+    """Prove one person's events. As JSON, without showing anybody else's."""
+    with opened(ctx) as wb:
+        emit_json(wb.trail.proof(person))
+    return FINE
+
+
+def operator_list(ctx: typer.Context, form: FormatOption = "table") -> int:
+    """List operators and their roles."""
+    with opened(ctx) as wb:
+        emit(wb.operators(), form)
+    return FINE
+
+
+def operator_grant(ctx: typer.Context, name: str, role: Annotated[str, typer.Argument(help="analyst, admin or auditor.")]) -> int:
+    """Give an operator a role. For administrators."""
+    with opened(ctx) as wb:
+        wb.grant(name, role)
+    say(f"{name} is {role} now.")
+    return FINE
+
+
+def operator_revoke(
+    ctx: typer.Context, name: str, role: Annotated[str, typer.Argument(help="analyst, admin or auditor.")]
+) -> int:
+    """Take a role from an operator. For administrators."""
+    with opened(ctx) as wb:
+        wb.revoke(name, role)
+    say(f"{name} is no longer {role}.")
+    return FINE

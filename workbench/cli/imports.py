@@ -1,0 +1,81 @@
+"""Commands that read files into the register: people, unsubscribes, consents. Rejected rows go to a file of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.cli.filters import pairs
+from workbench.cli.output import FormatOption, emit
+from workbench.cli.session import code, opened
+from workbench.cli.talk import say
+
+if TYPE_CHECKING:
+    from workbench.bench import Workbench
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file in UTF-8 with a header line.")]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field, where the header says otherwise."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Read and check everything, change nothing.")]
+COUNTS = ("rows", "imported", "updated", "unchanged", "unsubscribed", "rejected")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang this room's commands into the tree."""
+    group = typer.Typer(help="Import people, unsubscribes, consents.", rich_markup_mode=None, no_args_is_help=True)
+    group.command("people")(people)
+    group.command("unsubscribes")(unsubscribes)
+    group.command("consents")(consents)
+    app.add_typer(group, name="import")
+
+
+def people(
+    ctx: typer.Context, file: FileArgument, mapping: MapOption = None, dry_run: DryRunOption = False, form: FormatOption = "table"
+) -> int:
+    """Import people. Idempotent, and never erases an opt-out."""
+    return _imported(ctx, lambda wb: wb.import_people(file, mapping=_mapping(mapping), dry_run=dry_run), form)
+
+
+def unsubscribes(
+    ctx: typer.Context, file: FileArgument, mapping: MapOption = None, dry_run: DryRunOption = False, form: FormatOption = "table"
+) -> int:
+    """Import unsubscribes. Who, when, by which source; only ever adds."""
+    return _imported(ctx, lambda wb: wb.import_unsubscribes(file, mapping=_mapping(mapping), dry_run=dry_run), form)
+
+
+def consents(
+    ctx: typer.Context,
+    *,
+    file: FileArgument,
+    evidence: Annotated[
+        Path, typer.Option("--evidence", metavar="DIR", help="The folder with the evidence files that the CSV names.")
+    ],
+    mapping: MapOption = None,
+    dry_run: DryRunOption = False,
+    form: FormatOption = "table",
+) -> int:
+    """Import consents with their evidence files."""
+    return _imported(ctx, lambda wb: wb.import_consents(file, evidence, mapping=_mapping(mapping), dry_run=dry_run), form)
+
+
+def _imported(ctx: typer.Context, read: Callable[[Workbench], Any], form: Any) -> int:
+    with opened(ctx) as wb:
+        result = read(wb)
+    emit([{name: getattr(result, name) for name in COUNTS}], form)
+    say(result.sentence)
+    for problem in result.problems:
+        say(problem)
+    if result.rejects_file is not None:
+        say(f"{result.rejected} rejected rows with their reasons: {result.rejects_file}")
+    if result.dry_run:
+        say("This was a dry run; nothing was changed.")
+    return code(result.rejected)
+
+
+def _mapping(words: list[str] | None) -> dict[str, str] | None:
+    return pairs(words, option="--map") if words else None

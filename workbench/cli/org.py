@@ -1,0 +1,67 @@
+"""Commands on the Salesforce org: credentials, permissions, snapshot."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from workbench.cli.output import FormatOption, emit
+from workbench.cli.session import FINE, code, opened
+from workbench.cli.talk import ProgressLine, say
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang this room's commands into the tree."""
+    group = typer.Typer(help="The Salesforce org: log in, check, read.", rich_markup_mode=None, no_args_is_help=True)
+    for command in (login, check, pull):
+        group.command(command.__name__)(command)
+    app.add_typer(group, name="org")
+
+
+def login(
+    ctx: typer.Context,
+    client_id: Annotated[str, typer.Option("--client-id", help="The connected app's consumer key.", prompt="Client id")],
+) -> int:
+    """Keep credentials in the system's keyring. The secret is asked for, or read from stdin."""
+    secret = _secret()
+    with opened(ctx) as wb:
+        identity = wb.login(client_id=client_id, client_secret=secret)
+    say(f"Logged in to {identity.name} ({identity.kind}); the credentials are in the keyring.")
+    return FINE
+
+
+def check(ctx: typer.Context, form: FormatOption = "table") -> int:
+    """Check what the org lets us do. Exit code 1 when something is missing."""
+    with opened(ctx) as wb:
+        wb.org.identity()  # an org that can't be asked is no finding: nothing can be told
+        lines = wb.org_check()
+    emit([{"ok": line.ok, "level": line.level, "finding": line.sentence} for line in lines], form)
+    missing = [line for line in lines if line.level == "bad"]
+    say(f"{len(missing)} problem(s) found." if missing else "Everything that is needed is there.")
+    return code(missing)
+
+
+def pull(
+    ctx: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="Read everything, not only what changed.")] = False,
+) -> int:
+    """Read the org's people and opt-outs. Only what changed since the last time, or everything."""
+    progress = ProgressLine()
+    with opened(ctx) as wb:
+        try:
+            result = wb.pull(full=full, progress=progress)
+        finally:
+            progress.end()
+    counts = ("kind", "rows", "changed", "deleted", "history")
+    emit([{name: getattr(result, name) for name in counts}], "table")
+    return FINE
+
+
+def _secret() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    import getpass
+
+    return getpass.getpass("Client secret (not shown): ")

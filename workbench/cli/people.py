@@ -1,0 +1,99 @@
+"""Commands on people: the list, one person's history card, a new unsubscribe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from workbench.cli.filters import WhereOption, filters
+from workbench.cli.output import FormatOption, emit, emit_json, write
+from workbench.cli.session import FINE, opened
+from workbench.cli.talk import say
+from workbench.reports.tables import plain_text, records
+
+LISTED = ("email", "first_name", "last_name", "company", "unsubscribed_at", "source", "salesforce", "mismatches", "consents")
+HISTORY = ("at", "what", "detail", "source", "register_after", "salesforce_after", "proof")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang this room's commands into the tree."""
+    app.command("people")(people)
+    app.command("person")(person)
+    app.command("unsubscribe")(unsubscribe)
+
+
+def people(
+    ctx: typer.Context,
+    unsubscribed: Annotated[bool, typer.Option("--unsubscribed", help="Only people who are unsubscribed now.")] = False,
+    where: WhereOption = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many people.")] = None,
+    form: FormatOption = "table",
+) -> int:
+    """List people with their state on both sides."""
+    chosen = filters(where)
+    if unsubscribed:
+        chosen["unsubscribed"] = True
+    with opened(ctx) as wb:
+        found = wb.people(**chosen, limit=limit)
+    emit(found, form, columns=LISTED)
+    say(f"{len(found)} {'person' if len(found) == 1 else 'people'}.")
+    return FINE
+
+
+def person(
+    ctx: typer.Context,
+    named: Annotated[str, typer.Argument(metavar="ADDRESS", help="An e-mail address or a person id.")],
+    form: FormatOption = "table",
+) -> int:
+    """Show one person's history card. Unsubscribes, Salesforce records, consents, and both sides on one line of time."""
+    with opened(ctx) as wb:
+        card = wb.person(named)
+    if form == "csv":
+        emit(card.history, form)
+    elif form == "json":
+        emit_json(_card(card))
+    else:
+        _print_card(card)
+    return FINE
+
+
+def unsubscribe(
+    ctx: typer.Context,
+    named: Annotated[str, typer.Argument(metavar="ADDRESS", help="An e-mail address or a person id.")],
+    source: Annotated[str, typer.Option("--source", help="clicked_link, manual, bounce or spam_complaint.")],
+    detail: Annotated[str, typer.Option("--detail", help="What is known about it.")] = "",
+) -> int:
+    """Unsubscribe one person in the register. Always allowed; the next sync tells Salesforce."""
+    with opened(ctx) as wb:
+        wb.unsubscribe(named, source=source, detail=detail)
+    say("The person is unsubscribed in the register; `workbench sync` opts out the Salesforce records.")
+    return FINE
+
+
+def _card(card: Any) -> dict[str, Any]:
+    facts = {name: getattr(card.person, name) for name in ("person_id", "email", "first_name", "last_name", "company", "title")}
+    facts["salesforce_ids"] = card.person.salesforce_ids
+    tables = {name: records(getattr(card, name))[1] for name in ("unsubscribes", "records", "consents", "history")}
+    return {"person": facts, **tables}
+
+
+def _print_card(card: Any) -> None:
+    data = _card(card)
+    for name, value in data.pop("person").items():
+        if text := plain_text(value):
+            write(f"{name.replace('_', ' ')}: ")
+            write_line(text)
+    for title in ("unsubscribes", "records", "consents", "history"):
+        write(f"\n{title.capitalize()}\n")
+        if data[title]:
+            emit(data[title], "table", columns=HISTORY if title == "history" else None)
+        else:
+            write("none\n")
+
+
+def write_line(text: str) -> None:
+    """One line of data without anything that could steer a terminal."""
+    from workbench.cli.output import UNSAFE
+
+    write(UNSAFE.sub("\ufffd", text) + "\n")

@@ -1,0 +1,80 @@
+"""Commands on what register and Salesforce disagree about: mismatches, forecast, the nightly sync, the follow-up check."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from workbench.cli.output import FormatOption, emit
+from workbench.cli.session import FINE, code, opened
+from workbench.cli.talk import say, sentence
+from workbench.reports.tables import records
+
+LISTED = ("kind", "email", "person_id", "record_id", "detail", "forecast", "age_business_days")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang this room's commands into the tree."""
+    for command in (mismatches, forecast, sync, followup):
+        app.command(command.__name__)(command)
+
+
+def mismatches(
+    ctx: typer.Context,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind.")] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask Salesforce first for what changed.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Those that were resolved, too.")] = False,
+    form: FormatOption = "table",
+) -> int:
+    """List where both sides disagree. Exit code 1 when they do."""
+    with opened(ctx) as wb:
+        found = wb.mismatches(kind, refresh=refresh, resolved=resolved)
+    still_open = [row for row in records(found)[1] if not _is_resolved(row)]
+    emit(found, form, columns=LISTED)
+    say(
+        f"{len(still_open)} open mismatch(es)."
+        if still_open
+        else "Register and Salesforce agree, as far as the last snapshot tells."
+    )
+    return code(still_open)
+
+
+def forecast(ctx: typer.Context, form: FormatOption = "table") -> int:
+    """List what tonight's sync would do, and why."""
+    with opened(ctx) as wb:
+        found = wb.forecast()
+    emit(found, form)
+    say(f"The next sync would make {len(found)} change(s).")
+    return FINE
+
+
+def sync(
+    ctx: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")] = False,
+    cap: Annotated[
+        int | None, typer.Option("--cap", min=0, help="Refuse to write more opt-outs than this (else the policy's).")
+    ] = None,
+) -> int:
+    """Run the unsubscribe sync. Whoever is opted out on either side is opted out on both; no opt-out is ever cleared."""
+    with opened(ctx) as wb:
+        result = wb.sync(dry_run=dry_run, cap=cap)
+    counts = ("unsubscribed", "opted_out", "skipped_leased", "failed", "dry_run")
+    emit([{name: getattr(result, name) for name in counts}], "table")
+    say(sentence(result.sentence))
+    return code(result.failed)
+
+
+def followup(ctx: typer.Context, form: FormatOption = "table") -> int:
+    """Check whether resubscriptions held. Exit code 1 on a relapse."""
+    with opened(ctx) as wb:
+        found = wb.follow_up()
+    relapsed = [row for row in records(found)[1] if row["outcome"] == "relapsed"]
+    emit(found, form)
+    say(f"{len(found)} resubscription(s) checked, {len(relapsed)} relapsed.")
+    return code(relapsed)
+
+
+def _is_resolved(row: dict[str, object]) -> bool:
+    at = row.get("resolved_at")
+    return at is not None and at == at  # noqa: PLR0124 - NaT differs from itself

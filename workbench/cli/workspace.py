@@ -1,0 +1,105 @@
+"""Commands around the workspace itself: create, demonstrate, upgrade, open in JupyterLab, and the scratch org."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from workbench.cli.output import write
+from workbench.cli.session import FINE, Session, opened
+from workbench.cli.talk import say
+
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang this room's commands into the tree."""
+    app.command("init")(init)
+    app.command("demo")(demo)
+    app.command("lab")(lab)
+    scratch = typer.Typer(help="A Salesforce org on this computer, for trials.", rich_markup_mode=None, no_args_is_help=True)
+    scratch.callback()(_group)
+    scratch.command("serve", context_settings=PASSED_ON, add_help_option=False)(serve)
+    app.add_typer(scratch, name="scratch-org")
+    store = typer.Typer(help="The register's database.", rich_markup_mode=None, no_args_is_help=True)
+    store.callback()(_group)
+    store.command("upgrade")(upgrade)
+    app.add_typer(store, name="store")
+
+
+def _group() -> None:
+    """Keeps a group of one command a group."""
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="The new workspace's folder.")] = Path(),
+    name: Annotated[
+        str, typer.Option("--name", help="What the workspace and its trail are called (else after the folder).")
+    ] = "",
+    org_kind: Annotated[
+        Literal["scratch", "sandbox", "production"], typer.Option("--org-kind", help="What kind of org it is bound to.")
+    ] = "scratch",
+    org_url: Annotated[
+        str, typer.Option("--org-url", help="The org's address, such as https://yourcompany.my.salesforce.com.")
+    ] = "",
+    controller: Annotated[str, typer.Option("--controller", help="Who may rely on consents: the organisation's name.")] = "",
+) -> int:
+    """Create a workspace. You become its first administrator; nothing is asked."""
+    from workbench.bench import Workbench
+
+    with Workbench.init(directory, name=name, kind=org_kind, url=org_url, controller=controller) as wb:
+        folder, operator = wb.workspace, wb.operator
+    write(f"{folder}\n")
+    say(f"The workspace is ready; {operator} is its administrator. Next: fill in policy.toml, then `workbench org login`.")
+    return FINE
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the demonstration keeps its workspace.")] = Path(
+        "demo"
+    ),
+) -> int:
+    """Run the whole job on a scratch org. Invented people; import, review, propose, approve, run, sync, report, verify."""
+    from workbench import demo as demonstration
+
+    demonstration.run(directory)
+    return FINE
+
+
+def lab(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port on 127.0.0.1 (0: a free one).")] = 8888,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+) -> int:
+    """Open JupyterLab on the workspace. Ctrl-C ends it."""
+    from workbench.cli import jupyter
+
+    with opened(ctx) as wb:
+        folder = wb.workspace
+    jupyter.prepare(folder)
+    jupyter.start(folder, port=port, browser=browser)
+    return FINE
+
+
+def serve(ctx: typer.Context) -> int:
+    """Serve a scratch org. Prints one JSON line when it is ready; --help shows its options."""
+    from workbench.scratch_org.__main__ import main
+
+    return main(list(ctx.args))
+
+
+def upgrade(ctx: typer.Context) -> int:
+    """Bring the database to this version's schema. Make a backup first."""
+    from workbench.settings import find_workspace, read_settings
+    from workbench.store.database import Store
+
+    store = Store(read_settings(find_workspace(ctx.ensure_object(Session).workspace)).database)
+    try:
+        store.upgrade()
+        store.check_version()
+    finally:
+        store.close()
+    say("The register has this version's schema.")
+    return FINE

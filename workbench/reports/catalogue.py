@@ -1,0 +1,173 @@
+"""Report templates and their parameters: which there are, and whether the given ones fit before anything starts.
+
+The types come from the template's own ``parameters`` cell, one line a parameter::
+
+    since: "date"  # first day of the period
+    personal_data: "full | masked | counts" = "masked"  # how people are shown
+
+A parameter without a value is required. Kinds: ``date``, ``int``, ``bool``, or the words to choose from. There is no free text:
+what papermill writes into a notebook is code.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import ReportError
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
+YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+ADVICE = "`workbench report list` shows each report's parameters."
+PERIOD = ("since", "until")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a template: its name, kind (``date``, ``int``, ``bool``, ``choice``), and what it is for."""
+
+    name: str
+    kind: str
+    help: str
+    required: bool
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        kind = "|".join(self.choices) if self.choices else self.kind
+        return f"{self.name}={kind}" if self.required else f"[{self.name}={kind}]"
+
+
+@dataclass(frozen=True)
+class Template:
+    """One report template: the notebook at ``path``."""
+
+    name: str
+    title: str
+    path: Path
+    parameters: tuple[Parameter, ...]
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The given parameters in the form that the notebook takes, defaults added: dates as ISO text, numbers, booleans, words.
+
+        Raises:
+            ReportError: unknown, missing, of the wrong kind, or a period that ends before it begins.
+        """
+        known = {parameter.name: parameter for parameter in self.parameters}
+        unknown = sorted(str(name) for name in given if name not in known)
+        if unknown:
+            raise ReportError(f"the report {self.name} has no parameter {', '.join(unknown)}", ADVICE)
+        missing = [p.name for p in self.parameters if p.required and given.get(p.name) is None]
+        if missing:
+            raise ReportError(f"the report {self.name} needs the parameter {', '.join(missing)}", ADVICE)
+        values = {p.name: _value(p, given[p.name]) if p.name in given else p.default for p in self.parameters}
+        if all(values.get(name) for name in PERIOD) and values["since"] >= values["until"]:
+            raise ReportError("the report's period ends before it begins", "Give a day for until that lies after since.")
+        return values
+
+
+def shipped(kind: str) -> Path:
+    """The folder of ``reports`` or ``notebooks`` that this version came with: in the installed package, else in the source tree."""
+    package = Path(__file__).parents[1]
+    installed = package / "shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def templates() -> list[Template]:
+    """All templates, by name.
+
+    Raises:
+        ReportError: a template can't be read.
+    """
+    return [_read(path) for path in sorted(shipped("reports").glob("*.ipynb"))]
+
+
+def template(name: str) -> Template:
+    """The template of this name.
+
+    Raises:
+        ReportError: there is none, or it can't be read.
+    """
+    path = shipped("reports") / f"{name}.ipynb"
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,60}", name) or not path.is_file():
+        names = ", ".join(sorted(p.stem for p in shipped("reports").glob("*.ipynb")))
+        raise ReportError("there is no report of this name", f"Reports: {names}.")
+    return _read(path)
+
+
+def _read(path: Path) -> Template:
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", ()))
+        title = next(
+            line.removeprefix("# ") for c in cells for line in "".join(c["source"]).splitlines() if line.startswith("# ")
+        )
+        parameters = tuple(_parameter(line) for line in source.splitlines() if line.strip() and not line.startswith("#"))
+    except (OSError, ValueError, KeyError, StopIteration, SyntaxError, AttributeError):
+        raise ReportError(
+            f"the report template {path.stem} has no title or parameters that can be read", "Install the workbench again."
+        ) from None
+    return Template(name=path.stem, title=title.strip(), path=path, parameters=parameters)
+
+
+def _parameter(line: str) -> Parameter:
+    """One line of the parameters cell; SyntaxError or AttributeError when it has another form."""
+    (statement,) = ast.parse(line).body
+    if not isinstance(statement, ast.AnnAssign):
+        raise SyntaxError("a parameter has the form name: kind = value")  # noqa: TRY004 - about the text, not about a value
+    declared = str(ast.literal_eval(statement.annotation))
+    choices = tuple(word.strip() for word in declared.split("|")) if "|" in declared else ()
+    comment = line[statement.end_col_offset or 0 :].partition("#")[2].strip()
+    return Parameter(
+        name=statement.target.id,  # type: ignore[union-attr]  # a name; anything else is the AttributeError promised above
+        kind="choice" if choices else declared,
+        help=comment,
+        required=statement.value is None,
+        default=ast.literal_eval(statement.value) if statement.value is not None else None,
+        choices=choices,
+    )
+
+
+def _value(parameter: Parameter, given: Any) -> Any:
+    reader = {"date": _day, "int": _whole, "bool": _flag, "choice": _word}[parameter.kind]
+    return reader(parameter, given)
+
+
+def _day(parameter: Parameter, given: Any) -> str:
+    try:
+        if isinstance(given, date) and not isinstance(given, datetime):
+            return given.isoformat()
+        if isinstance(given, str) and DAY.fullmatch(given):
+            return date.fromisoformat(given).isoformat()
+    except ValueError:
+        pass
+    raise ReportError(f"the parameter {parameter.name} is not a day", "Write it as 2026-11-02.")
+
+
+def _whole(parameter: Parameter, given: Any) -> int:
+    if isinstance(given, int) and not isinstance(given, bool):
+        return given
+    if isinstance(given, str) and NUMBER.fullmatch(given):
+        return int(given)
+    raise ReportError(f"the parameter {parameter.name} is not a whole number", "Write it as 10.")
+
+
+def _flag(parameter: Parameter, given: Any) -> bool:
+    if isinstance(given, bool):
+        return given
+    if isinstance(given, str) and given.lower() in YES_NO:
+        return YES_NO[given.lower()]
+    raise ReportError(f"the parameter {parameter.name} is not yes or no", "Write yes or no.")
+
+
+def _word(parameter: Parameter, given: Any) -> str:
+    if isinstance(given, str) and given in parameter.choices:
+        return given
+    raise ReportError(f"the parameter {parameter.name} is none of its words", f"Write one of: {', '.join(parameter.choices)}.")

@@ -1,0 +1,151 @@
+"""What a report's cells show: facts, tables, charts, notes. Every text is escaped; a chart is a picture, never a script.
+
+Each object renders itself as HTML for the page. A table also carries its rows as CSV, which the issuing takes out into a file
+of its own; a page shows the first rows only.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from workbench.person import redact
+from workbench.reports.tables import csv_text, plain_text
+
+if TYPE_CHECKING:
+    from altair import Chart as AltairChart
+
+SHOWN_ROWS = 500
+ADDRESS_FORMS = ("full", "masked", "counts")
+Bundle = tuple[dict[str, str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Base of what a cell may end in; in a terminal it is its own title, without data."""
+
+    title: str
+
+    def html(self) -> str:
+        """The object as HTML, every text escaped."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:  # noqa: ARG002 - IPython's signature
+        return {"text/html": self.html(), "text/plain": self.title}, {}
+
+
+@dataclass(frozen=True)
+class Facts(Shown):
+    """Names and values, one below the other; ``findings`` are names whose value is bad news and is marked so in words."""
+
+    values: Mapping[str, Any]
+    findings: frozenset[str] = frozenset()
+
+    def html(self) -> str:
+        """A description list."""
+        rows = "".join(
+            f"<div{self._mark(name)}><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in self.values.items()
+        )
+        return f'<dl class="facts" aria-label="{_text(self.title)}">{rows}</dl>'
+
+    def _mark(self, name: str) -> str:
+        return ' class="finding"' if name in self.findings else ""
+
+
+@dataclass(frozen=True)
+class Table(Shown):
+    """Rows under named columns; ``name`` is the CSV file's. ``empty`` is the sentence for no rows."""
+
+    name: str
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+    empty: str = "None."
+
+    def html(self) -> str:
+        """A table with a caption and column headers, or the sentence for none."""
+        if not self.rows:
+            return f'<p class="none">{_text(self.empty)}</p>'
+        head = "".join(f'<th scope="col">{_text(name)}</th>' for name in self.columns)
+        body = "".join(self._row(row) for row in self.rows[:SHOWN_ROWS])
+        caption = f"{self.title}: {_count(len(self.rows))}"
+        return (
+            f"<table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{self._rest()}"
+        )
+
+    def _row(self, row: Mapping[str, Any]) -> str:
+        return f"<tr>{''.join(self._cell(row.get(name)) for name in self.columns)}</tr>"
+
+    def _cell(self, value: Any) -> str:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return f'<td class="number">{_text(value)}</td>' if number else f"<td>{_text(value)}</td>"
+
+    def _rest(self) -> str:
+        if len(self.rows) <= SHOWN_ROWS:
+            return ""
+        return f'<p class="none">The first {SHOWN_ROWS} of {len(self.rows)} rows; all of them are in tables/{_text(self.name)}.csv.</p>'
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        data, _ = super()._repr_mimebundle_(include, exclude)
+        data["text/csv"] = csv_text(self.columns, self.rows)
+        return data, {"text/csv": {"name": self.name}}
+
+
+@dataclass(frozen=True)
+class Chart(Shown):
+    """A chart as an SVG picture with a text that says the same; needs no network and no script."""
+
+    chart: AltairChart | None
+    says: str
+
+    def html(self) -> str:
+        """A figure with its caption; the sentence alone where there is nothing to draw."""
+        if self.chart is None:
+            return f'<p class="none">{_text(self.says)}</p>'
+        import vl_convert
+
+        svg = vl_convert.vegalite_to_svg(self.chart.to_dict())
+        source = base64.b64encode(svg.encode()).decode()
+        picture = f'<img alt="{_text(self.says)}" src="data:image/svg+xml;base64,{source}">'
+        return f"<figure>{picture}<figcaption>{_text(self.title)}. {_text(self.says)}</figcaption></figure>"
+
+
+@dataclass(frozen=True)
+class Note(Shown):
+    """A sentence, and below it a text that is shown letter by letter, such as a checkpoint."""
+
+    sentence: str
+    verbatim: str = ""
+    finding: bool = False
+    facts: Mapping[str, Any] | None = None
+
+    def html(self) -> str:
+        """A paragraph and a preformatted block."""
+        mark = ' class="finding"' if self.finding else ""
+        block = f"<pre>{_text(self.verbatim)}</pre>" if self.verbatim else ""
+        return f"<p{mark}>{_text(self.sentence)}</p>{block}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        data, _ = super()._repr_mimebundle_(include, exclude)
+        return data, {"workbench": dict(self.facts)} if self.facts else {}
+
+
+def address(email: Any, personal_data: str) -> str:
+    """An address in the form that the report may show: as it is, or masked."""
+    text = plain_text(email)
+    return text if personal_data == "full" else redact(text) if text else ""
+
+
+def day(value: Any) -> str:
+    """A moment to the minute, UTC, as a report shows it."""
+    return value.strftime("%Y-%m-%d %H:%M") if value is not None and value == value else ""  # noqa: PLR0124 - NaT differs from itself
+
+
+def _count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows} rows"
+
+
+def _text(value: Any) -> str:
+    return escape(plain_text(value), quote=True)
