@@ -1,0 +1,160 @@
+"""What all panels share: the banner, the status line, buttons that never show a traceback, and long work with progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+
+from workbench.bench import Workbench
+from workbench.errors import WorkbenchError
+from workbench.panels.wording import bullets
+from workbench.panels.work import Ended, Task, Work, time_left
+
+HERE = Path(__file__).parent
+
+ORG_WORDS = {
+    "production": "PRODUCTION – changes reach real people",
+    "sandbox": "SANDBOX – a copy for trying out",
+    "scratch": "SCRATCH ORG – practice data on this machine",
+}
+
+
+class StatusLine(anywidget.AnyWidget):
+    """The line that ends every action with one sentence; ``tone`` is idle, working, done, refused or failed."""
+
+    _esm = HERE / "status.js"
+    _css = HERE / "panel.css"
+    tone = traitlets.Unicode("idle").tag(sync=True)
+    sentence = traitlets.Unicode("").tag(sync=True)
+    advice = traitlets.Unicode("").tag(sync=True)
+    done = traitlets.Int(0).tag(sync=True)
+    total = traitlets.Int(0).tag(sync=True)
+    left = traitlets.Unicode("").tag(sync=True)
+
+    def say(self, tone: str, sentence: str, advice: str = "") -> None:
+        """Show one sentence."""
+        with self.hold_sync():
+            self.tone, self.sentence, self.advice = tone, _sentence(sentence), _sentence(advice)
+
+
+def _sentence(text: str) -> str:
+    """Errors are written as clauses; on the screen they start and end like a sentence."""
+    text = text.strip()
+    return text and text[0].upper() + text[1:] + ("" if text[-1] in ".!?:…" else ".")
+
+
+class Panel:
+    """One screen over a Workbench: banner, body, status line. Subclasses lay out the body and call the Workbench."""
+
+    purpose: ClassVar[str] = ""
+
+    def __init__(self, wb: Workbench) -> None:
+        """Build the panel and show it filled."""
+        self.wb = wb
+        self.status = StatusLine()
+        self.banner = widgets.HTML()
+        self._work = Work(on_progress=self._on_progress, on_end=self._on_end)
+        self._then: Callable[[Any], None] = lambda _: None
+        self._resting: list[Any] = []
+        self.show_banner()
+        self.box = widgets.VBox([self.banner, *self.body(), self.status])
+        self.box.add_class("cw-panel")
+
+    def body(self) -> Sequence[Any]:
+        """The widgets between banner and status line."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.purpose} Run all cells to open it."
+
+    def _repr_mimebundle_(self, **wanted: Any) -> dict[str, Any]:
+        """The live panel for JupyterLab; one stable line without personal data for whatever is saved."""
+        bundle: dict[str, Any] = dict(self.box._repr_mimebundle_(**wanted))
+        return bundle | {"text/plain": repr(self)}
+
+    # -- banner and status -----------------------------------------------------------------------------------------------------
+
+    def show_banner(self) -> None:
+        """Say again where we are, who is at the keyboard, and what is paused or broken."""
+        try:
+            self.banner.value = banner_html(self.wb.banner())
+        except WorkbenchError as error:
+            self.banner.value = f'<div class="cw-banner">{escape(str(error))}</div>'
+
+    def say(self, tone: str, sentence: str, advice: str = "") -> None:
+        """Put one sentence into the status line."""
+        self.status.say(tone, sentence, advice)
+
+    def fail(self, error: Exception) -> None:
+        """What went wrong, as a sentence with advice; never a traceback."""
+        if isinstance(error, WorkbenchError):
+            self.say("failed", str(error), error.advice)
+        else:
+            self.say(
+                "failed", f"the workbench itself made a mistake ({type(error).__name__})", "Report it; opt-outs stay as they are."
+            )
+
+    def attempt(self, action: Callable[[], Any]) -> Any:
+        """Do something now; whatever it raises ends in the status line. Returns None then."""
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001 - an operator must not see a traceback
+            self.fail(error)
+            return None
+
+    def button(self, label: str, action: Callable[[], None], *, hint: str = "", main: bool = False) -> Any:
+        """A button whose action may raise."""
+        made = widgets.Button(description=label, tooltip=hint or label, button_style="primary" if main else "")
+        made.on_click(lambda _: self.attempt(action))
+        return made
+
+    # -- long work -------------------------------------------------------------------------------------------------------------
+
+    def start(self, sentence: str, task: Task, then: Callable[[Any], None], *, resting: Sequence[Any] = ()) -> None:
+        """Run a task off the kernel's thread and hand its result to ``then``; ``resting`` buttons are disabled meanwhile."""
+        if self._work.running:
+            self.say("refused", "something is still running", "Wait for it to end, or pause it.")
+            return
+        self._then, self._resting = then, [b for b in resting if not b.disabled]
+        for button in self._resting:
+            button.disabled = True
+        with self.status.hold_sync():
+            self.status.done, self.status.total, self.status.left = 0, 0, ""
+            self.say("working", sentence)
+        self._work.start(task)
+
+    def wait(self, timeout: float = 600) -> None:
+        """Stay until long work has ended: for scripts and tests."""
+        self._work.wait(timeout)
+
+    def _on_progress(self, progress: Any) -> None:
+        with self.status.hold_sync():
+            self.status.done, self.status.total = progress.done, progress.total
+            self.status.left = time_left(progress.done, progress.total, time.monotonic() - self._work.started)
+            self.say("working", progress.sentence)
+
+    def _on_end(self, ended: Ended) -> None:
+        for button in self._resting:
+            button.disabled = False
+        if ended.error is not None:
+            self.fail(ended.error)
+        else:
+            self.attempt(lambda: self._then(ended.result))
+        self.show_banner()
+
+
+def banner_html(banner: Any) -> str:
+    """The banner as escaped HTML: org, register, operator, warnings; the kind of org in words and as a colour."""
+    kind = banner.org_kind if banner.org_kind in ORG_WORDS else "production"  # unknown is treated as the dangerous one
+    who = f"{banner.operator} ({', '.join(sorted(banner.roles)) or 'no role'})"
+    return (
+        f'<div class="cw-banner cw-{kind}" role="region" aria-label="Where you are"><span class="cw-kind">{escape(ORG_WORDS[kind])}</span>'
+        f"{escape(banner.org_name)} · register {escape(str(banner.register))} · {escape(who)}{bullets(banner.warnings)}</div>"
+    )

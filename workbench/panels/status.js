@@ -1,0 +1,59 @@
+// The line under every panel: one sentence, in words as well as colour, and a progress bar while something runs.
+// Text enters the page as textContent only.
+
+const WORDS = { idle: "", working: "Working: ", done: "Done: ", refused: "Refused: ", failed: "Not done: " };
+
+function suppressShortcuts(el, triesLeft) {
+  // Lab's notebook shortcuts (d d deletes a cell) must not fire while somebody works inside a panel.
+  const panel = el.closest(".cw-panel");
+  if (panel) panel.setAttribute("data-lm-suppress-shortcuts", "true");
+  else if (triesLeft > 0) setTimeout(() => suppressShortcuts(el, triesLeft - 1), 100);
+}
+
+function element(tag, className, parent) {
+  const made = document.createElement(tag);
+  made.className = className;
+  parent.append(made);
+  return made;
+}
+
+function render({ model, el }) {
+  const box = element("div", "cw-status-box", el);
+  const progress = element("div", "cw-progress", box);
+  const bar = element("progress", "", progress);
+  bar.setAttribute("aria-label", "Progress");
+  const numbers = element("span", "", progress);
+  const line = element("p", "cw-status", box);
+  line.setAttribute("role", "status");
+
+  function paint() {
+    const tone = model.get("tone");
+    box.dataset.tone = tone;
+    const word = document.createElement("strong");
+    word.textContent = WORDS[tone] ?? "";
+    const advice = document.createElement("span");
+    advice.className = "cw-advice";
+    advice.textContent = model.get("advice") ? " " + model.get("advice") : "";
+    line.replaceChildren(word, document.createTextNode(model.get("sentence")), advice);
+    paintProgress();
+  }
+
+  function paintProgress() {
+    const total = model.get("total");
+    progress.hidden = model.get("tone") !== "working";
+    if (total > 0) {
+      bar.max = total;
+      bar.value = model.get("done");
+    } else {
+      bar.removeAttribute("value");
+    }
+    numbers.textContent = total > 0 ? `${model.get("done")} of ${total}${model.get("left") ? ", " + model.get("left") : ""}` : "";
+  }
+
+  for (const name of ["tone", "sentence", "advice"]) model.on(`change:${name}`, paint);
+  for (const name of ["done", "total", "left"]) model.on(`change:${name}`, paintProgress);
+  paint();
+  suppressShortcuts(el, 50);
+}
+
+export default { render };

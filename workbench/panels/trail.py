@@ -1,0 +1,213 @@
+"""What was done, by whom, and whether it can be proved: events, verification, export, one person's proof, reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+
+from workbench import reports
+from workbench.errors import InputError
+from workbench.panels import spreadsheet
+from workbench.panels.frame import Panel
+from workbench.panels.wording import bullets, heading, paragraph, spoken, table
+
+EVENTS = {
+    "seq": "Entry",
+    "at": "When (UTC)",
+    "operator": "By",
+    "action": "What",
+    "batch_id": "Batch",
+    "person_id": "Person",
+    "payload": "Detail",
+}
+CHECKPOINTS = {"size": "Entries", "made_at": "Signed (UTC)"}
+ISSUED = {"name": "Report", "issued_at": "Issued (UTC)", "issued_by": "By", "report_id": "Id"}
+SHOWN = 100
+NEWEST_CHECKPOINTS = 5
+
+
+class TrailPanel(Panel):
+    """Filter and verify the trail, hand it to an auditor, prove one person's part, issue reports."""
+
+    purpose = "what was done, by whom, and can we prove it."
+
+    def body(self) -> Sequence[Any]:
+        """Events, proof and reports, one tab each."""
+        self._events_view, self._proof_view, self._report_view, self._issued_view = (widgets.HTML() for _ in range(4))
+        self.events = pd.DataFrame()
+        steps = [self._events_tab(), self._proof_tab(), self._reports_tab()]
+        self.tabs = widgets.Tab(children=[widgets.VBox(step) for step in steps], titles=("Events", "Proof", "Reports"))
+        self.attempt(self._show_checkpoints)
+        self.attempt(self._show_issued)
+        self.attempt(self.filter)
+        return [self.tabs]
+
+    # -- events ----------------------------------------------------------------------------------------------------------------
+
+    def _events_tab(self) -> list[Any]:
+        self.person = widgets.Text(description="Person", placeholder="address or person id")
+        self.by = widgets.Text(description="Operator")
+        self.batch = widgets.Text(description="Batch", placeholder="batch id")
+        self.day_from = widgets.DatePicker(description="From day")
+        self.day_to = widgets.DatePicker(description="To day")
+        for field in (self.person, self.by, self.batch, self.day_from, self.day_to):
+            field.add_class("cw-narrow")
+        show, clear = self.button("Show events", self.filter, main=True), self.button("Clear filters", self.clear_filters)
+        fields = [self.person, self.by, self.batch, self.day_from, self.day_to]
+        return [widgets.HBox(fields), widgets.HBox([show, clear]), self._events_view]
+
+    def filter(self) -> None:
+        """Show the newest events that fit the fields."""
+        self.events = self.wb.trail.events(
+            person=self.person.value.strip() or None,
+            operator=self.by.value.strip() or None,
+            batch_id=self.batch.value.strip() or None,
+            since=_midnight(self.day_from.value),
+            until=_midnight(self.day_to.value, days=1),
+        )
+        newest = self.events.iloc[::-1]
+        self._events_view.value = table(
+            newest, EVENTS, caption="Newest first", empty="No event fits.", spell=("action",), shown=SHOWN
+        )
+        self.say("done", f"{len(self.events):,} events fit")
+
+    def clear_filters(self) -> None:
+        """Show the newest events of everybody."""
+        self.person.value = self.by.value = self.batch.value = ""
+        self.day_from.value = self.day_to.value = None
+        self.filter()
+
+    @property
+    def selection(self) -> pd.DataFrame:
+        """The events that fit the fields."""
+        return self.events
+
+    # -- proof -----------------------------------------------------------------------------------------------------------------
+
+    def _proof_tab(self) -> list[Any]:
+        self.proved = widgets.Text(description="Proof for", placeholder="address or person id")
+        self._verdict_view, self._checkpoints_view = widgets.HTML(), widgets.HTML()
+        self._verify = self.button("Verify trail", self.verify, hint="Read every event and signature again", main=True)
+        self._export = self.button(
+            "Export for auditor", self.export, hint="A folder with the whole trail, evidence and a verifier"
+        )
+        self._checkpoint = self.button("New checkpoint", self.checkpoint, hint="Sign the trail as it stands")
+        one = self.button("Show proof", self.prove, hint="That this one person's events are on the trail")
+        buttons = widgets.HBox([self._verify, self._checkpoint, self._export])
+        return [buttons, self._verdict_view, self._checkpoints_view, self.proved, one, self._proof_view]
+
+    def verify(self) -> None:
+        """Verify every event and signature, off the kernel's thread."""
+        self.start("Verifying the trail", lambda _: self.wb.trail.verify(), self._verified, resting=[self._verify, self._export])
+
+    def _verified(self, verdict: Any) -> None:
+        sentence = f"All {verdict.events:,} events fit their signed checkpoint" if verdict.ok else "The trail does not verify"
+        self._verdict_view.value = heading(sentence) + bullets(verdict.problems)
+        self.say(
+            "done" if verdict.ok else "failed", sentence, "" if verdict.ok else "Keep the database as it is and call the auditor."
+        )
+
+    def checkpoint(self) -> None:
+        """Sign the trail as it stands."""
+        note = self.wb.trail.checkpoint()
+        self._show_checkpoints()
+        self._verdict_view.value = (
+            paragraph("Keep this note elsewhere; it proves later that nothing was removed:") + f"<pre>{escape(note)}</pre>"
+        )
+        self.say("done", "The trail was signed as it stands")
+
+    def _show_checkpoints(self) -> None:
+        found = self.wb.trail.checkpoints().iloc[::-1].head(NEWEST_CHECKPOINTS)
+        self._checkpoints_view.value = table(
+            found, CHECKPOINTS, caption="Newest checkpoints", empty="No checkpoint was signed yet."
+        )
+
+    def export(self) -> None:
+        """Write the trail for an auditor into a new folder of the workspace."""
+        folder = spreadsheet.exports(self.wb.workspace) / f"trail-{self.wb.clock():%Y%m%d-%H%M%S}"
+        self.start(
+            "Exporting the trail", lambda _: self.wb.trail.export(folder), self._exported, resting=[self._verify, self._export]
+        )
+
+    def _exported(self, folder: Any) -> None:
+        self._show_checkpoints()
+        self.say(
+            "done",
+            f"The trail was written to exports/{folder.name}, with a verifier that needs nothing else",
+            "It holds personal data.",
+        )
+
+    def prove(self) -> None:
+        """Show that one person's events are on the trail, and nobody else's data.
+
+        Raises:
+            InputError: nobody is named, or nobody known.
+        """
+        named = self.proved.value.strip()
+        if not named:
+            raise InputError("no person was named", "Write an address or a person id.")
+        proof = self.wb.trail.proof(named)
+        text = json.dumps(proof, indent=2, ensure_ascii=False)
+        self._proof_view.value = f'<details open><summary>Proof, to be handed on</summary><pre class="cw-scroll" tabindex="0">{escape(text)}</pre></details>'
+        self.say("done", f"{len(proof['events']):,} events of this person are on the signed trail")
+
+    # -- reports ---------------------------------------------------------------------------------------------------------------
+
+    def _reports_tab(self) -> list[Any]:
+        self._templates = {t.name: t for t in reports.templates()}
+        self.report = widgets.Dropdown(description="Report", options=[(t.title, name) for name, t in self._templates.items()])
+        self.report.observe(lambda _: self._show_fields(), names="value")
+        self._fields_box = widgets.VBox([])
+        self._run_report = self.button("Run report", self.run_report, main=True)
+        self._show_fields()
+        return [self.report, self._fields_box, self._run_report, self._report_view, self._issued_view]
+
+    def _show_fields(self) -> None:
+        template = self._templates.get(self.report.value)
+        self._fields = {p.name: _field(p) for p in template.parameters} if template else {}
+        helps = {p.name: p.help for p in template.parameters} if template else {}
+        rows = [widgets.VBox([field, widgets.HTML(paragraph(helps[name]))]) for name, field in self._fields.items()]
+        self._fields_box.children = rows
+
+    def run_report(self) -> None:
+        """Issue the chosen report with these parameters, off the kernel's thread."""
+        name = self.report.value
+        given = {key: field.value for key, field in self._fields.items() if field.value not in (None, "")}
+        self.start(
+            f"Running the report {name}", lambda _: reports.run(self.wb, name, given), self._issued, resting=[self._run_report]
+        )
+
+    def _issued(self, report: Any) -> None:
+        page = escape(report.html.read_text(encoding="utf-8"), quote=True)
+        # An issued page is a document of its own: sandboxed, so that nothing in it reaches JupyterLab.
+        self._report_view.value = f'<iframe sandbox="" title="Report {escape(report.name, quote=True)}" srcdoc="{page}" style="width:100%;height:640px;border:1px solid"></iframe>'
+        self._show_issued()
+        self.say("done", f"Report {report.name} issued as {report.html.name}; its digest is on the trail")
+
+    def _show_issued(self) -> None:
+        found = self.wb.reports()
+        self._issued_view.value = heading("Issued reports") + table(
+            found, ISSUED, caption="Newest first", empty="No report was issued yet."
+        )
+
+
+def _field(parameter: Any) -> Any:
+    label = spoken(parameter.name)
+    if parameter.kind == "date":
+        return widgets.DatePicker(description=label, value=date.fromisoformat(parameter.default) if parameter.default else None)
+    if parameter.kind == "bool":
+        return widgets.Checkbox(description=label, value=bool(parameter.default), indent=False)
+    if parameter.kind == "choice":
+        options = [(spoken(choice), choice) for choice in parameter.choices]
+        return widgets.Dropdown(description=label, options=options, value=parameter.default or parameter.choices[0])
+    return widgets.Text(description=label, value="" if parameter.default is None else str(parameter.default))
+
+
+def _midnight(day: date | None, *, days: int = 0) -> datetime | None:
+    return datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=days) if day else None

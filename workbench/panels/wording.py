@@ -1,0 +1,101 @@
+"""Words and tables for the screen: codes in plain words, times in UTC, DataFrames as escaped HTML.
+
+Everything that comes from people, files or Salesforce is data: it passes `html.escape` here or is set as text in the browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+_SPOKEN = {
+    "clicked_link": "clicked link",
+    "salesforce_sync": "Salesforce sync",
+    "no_record": "no record",
+    "opted_in": "not opted out",
+    "email": "e-mail",
+    "True": "yes",
+    "False": "no",
+    "opted_out_only_in_salesforce": "opted out only in Salesforce",
+}
+ROWS_SHOWN = 100
+
+
+def spoken(code: str) -> str:
+    """A code as words: ``asked_in_writing`` becomes ``asked in writing``."""
+    return _SPOKEN.get(code, code.replace("_", " "))
+
+
+def plain_time(moment: datetime) -> str:
+    """A moment in UTC to the minute."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def people(number: int) -> str:
+    """A number of people in words: ``1 person``, ``2 people``."""
+    return f"{number:,} {'person' if number == 1 else 'people'}"
+
+
+def cell(value: Any) -> str:
+    """One value as plain text; missing ones as nothing."""
+    if isinstance(value, (list, tuple)):
+        return "\n".join(str(part) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or pd.isna(value):
+        return ""
+    return plain_time(value) if isinstance(value, datetime) else str(value)
+
+
+def table(
+    frame: pd.DataFrame,
+    columns: Mapping[str, str],
+    *,
+    caption: str,
+    empty: str = "Nothing.",
+    spell: Iterable[str] = (),
+    shown: int = ROWS_SHOWN,
+) -> str:
+    """A DataFrame as an HTML table: ``columns`` names what is shown and its headings, ``spell`` the columns that hold codes.
+
+    At most ``shown`` rows; the caption says so when there are more. All text is escaped.
+    """
+    present = [name for name in columns if name in frame.columns]
+    if frame.empty:
+        return f"<p>{escape(empty)}</p>"
+    head = "".join(f'<th scope="col">{escape(columns[name])}</th>' for name in present)
+    rows = frame.head(shown)[present].itertuples(index=False, name=None)
+    body = "".join(f"<tr>{''.join(_td(v, n in spell) for n, v in zip(present, row, strict=True))}</tr>" for row in rows)
+    more = f" – the first {shown:,} of {len(frame):,} rows" if len(frame) > shown else ""
+    label = escape(caption, quote=True)
+    return (
+        f'<div class="cw-scroll" tabindex="0" role="region" aria-label="{label}"><table class="cw-table">'
+        f"<caption>{escape(caption)}{more}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _td(value: Any, spell: bool) -> str:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    text = cell(value)
+    words = "\n".join(spoken(part) for part in text.split("\n")) if spell else text
+    return f'<td class="cw-number">{escape(words)}</td>' if number else f"<td>{escape(words)}</td>"
+
+
+def heading(text: str) -> str:
+    """A heading within a panel."""
+    return f"<h3>{escape(text)}</h3>"
+
+
+def paragraph(text: str) -> str:
+    """One paragraph of plain text."""
+    return f"<p>{escape(text)}</p>"
+
+
+def bullets(texts: Iterable[str]) -> str:
+    """A list of sentences; nothing where there are none."""
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f"<ul>{items}</ul>" if items else ""
