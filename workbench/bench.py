@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from workbench import views
 from workbench.audit import Audit
@@ -22,7 +22,7 @@ from workbench.consent import Consent, Evidence
 from workbench.desk import Desk
 from workbench.errors import InputError, NotAllowedError
 from workbench.evidence import EvidenceStore
-from workbench.org import OrgIdentity
+from workbench.org import OPT_OUT_FIELD, OrgIdentity
 from workbench.person import UNSUBSCRIBE_SOURCES
 from workbench.policy import Policy
 from workbench.settings import Operator, Settings, find_workspace, read_settings, whoami, write_new
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from workbench.worker import Outcome, Progress
 
     Listener = Callable[[Progress], None]
+
+
+T = TypeVar("T")
 
 
 class Workbench(AbstractContextManager["Workbench"]):
@@ -89,14 +92,23 @@ class Workbench(AbstractContextManager["Workbench"]):
         return cls(read_settings(find_workspace(workspace)), whoami())
 
     @classmethod
-    def init(cls, folder: str | Path, *, name: str = "", kind: str = "scratch", url: str = "", controller: str = "") -> Self:
+    def init(
+        cls,
+        folder: str | Path,
+        *,
+        name: str = "",
+        kind: str = "scratch",
+        url: str = "",
+        controller: str = "",
+        opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,),
+    ) -> Self:
         """Make a new workspace; whoever makes it becomes its first administrator.
 
         Raises:
             WorkspaceError: the folder already is one.
         """
         folder = Path(folder).resolve()
-        write_new(folder, name=name or "register", kind=kind, url=url, controller=controller)
+        write_new(folder, name=name or "register", kind=kind, url=url, controller=controller, opt_out_fields=opt_out_fields)
         settings, operator = read_settings(folder), whoami()
         store = Store(settings.database)
         store.upgrade()
@@ -221,7 +233,7 @@ class Workbench(AbstractContextManager["Workbench"]):
         """
         from workbench.intake import import_people
 
-        return import_people(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake())
+        return self._sealed(import_people(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
 
     def import_unsubscribes(
         self, file: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False
@@ -233,7 +245,7 @@ class Workbench(AbstractContextManager["Workbench"]):
         """
         from workbench.intake import import_unsubscribes
 
-        return import_unsubscribes(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake())
+        return self._sealed(import_unsubscribes(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
 
     def import_consents(
         self, file: str | Path, evidence_dir: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False
@@ -245,7 +257,7 @@ class Workbench(AbstractContextManager["Workbench"]):
         """
         from workbench.intake import import_consents
 
-        return import_consents(
+        imported = import_consents(
             self.store,
             self._desk.evidence,
             Path(file),
@@ -253,12 +265,19 @@ class Workbench(AbstractContextManager["Workbench"]):
             mapping=mapping,
             dry_run=dry_run,
             defaults={"controller": self.policy.controller},
-            **self._intake(),
+            **self._intake(append_event=lambda tx, event, person: self._desk.trail.append(tx, event, person_id=person or None)),
         )
+        return self._sealed(imported)
 
-    def _intake(self) -> dict[str, Any]:
+    def _sealed(self, result: T) -> T:
+        """What a use case answered, once the events it appended are under a signed checkpoint."""
+        with self.store.write() as tx:
+            self._desk.trail.checkpoint(tx)
+        return result
+
+    def _intake(self, **more: Any) -> dict[str, Any]:
         self._require("analyst", "admin")
-        return {"operator": self.operator, "now": self.clock(), "append_event": self._desk.trail.append}
+        return {"operator": self.operator, "now": self.clock(), "append_event": self._desk.trail.append} | more
 
     def people_in_file(self, file: str | Path) -> Named:
         """The person ids that a CSV's ids or addresses name, and the lines that name nobody or several people.
@@ -302,9 +321,10 @@ class Workbench(AbstractContextManager["Workbench"]):
 
         with self.store.read() as tx:
             who = people.find(tx, person)
-        return record_consent(
+        recorded = record_consent(
             self.store, self._desk.evidence, person=who, evidence=evidence, policy=self.policy, fields=fields, **self._intake()
         )
+        return self._sealed(recorded)
 
     def withdraw_consent(self, consent_id: str, *, method: str) -> Consent:
         """Note that a person withdrew a consent.

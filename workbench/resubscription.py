@@ -243,6 +243,13 @@ def unsettled(rows: Iterable[OrgRow], *, server_time: datetime, quiet_seconds: i
     return tuple(r for r in rows if server_time - r.system_modstamp < timedelta(seconds=quiet_seconds))
 
 
+def known_ids(intent: Intent, person: Person | None) -> frozenset[str]:
+    """The org records that a person is known to have: stored with the person, planned, or on the way."""
+    stored = person.salesforce_ids if person else ()
+    planned = (row["record_id"] for row in intent.planned_rows)
+    return frozenset((*stored, *planned, *(b.record_id for b in intent.base)))
+
+
 def linked_rows(reading: Reading, person: Person, known_ids: Iterable[str]) -> tuple[OrgRow, ...]:
     """The rows of a reading that are this person's: by id, or living rows that carry the person's address."""
     ids = set(known_ids)

@@ -10,7 +10,7 @@ import getpass
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +40,7 @@ name = "{name}"
 # scratch: a local test org (workbench scratch-org serve); sandbox; production
 kind = "{kind}"
 url = "{url}"
-opt_out_fields = ["HasOptedOutOfEmail"]
+opt_out_fields = [{fields}]
 """
 
 
@@ -174,7 +174,9 @@ def read_settings(folder: Path) -> Settings:
     )
 
 
-def write_new(folder: Path, *, name: str, kind: str, url: str, controller: str) -> None:
+def write_new(
+    folder: Path, *, name: str, kind: str, url: str, controller: str, opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,)
+) -> None:
     """Write the files of a new workspace; folders are private to the operator.
 
     Raises:
@@ -185,7 +187,8 @@ def write_new(folder: Path, *, name: str, kind: str, url: str, controller: str) 
     for part in (folder, folder / "evidence", folder / "issued", folder / "notebooks"):
         part.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / POLICY_FILE).write_text(starting_policy(controller), encoding="utf-8")
-    (folder / FILE).write_text(NEW_SETTINGS.format(name=name, kind=kind, url=url), encoding="utf-8")
+    fields = ", ".join(f'"{field}"' for field in opt_out_fields)
+    (folder / FILE).write_text(NEW_SETTINGS.format(name=name, kind=kind, url=url, fields=fields), encoding="utf-8")
 
 
 def point_at(folder: Path, url: str) -> None:

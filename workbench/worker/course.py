@@ -14,8 +14,7 @@ from workbench.desk import Desk, Files, case_for
 from workbench.eligibility import EvidenceCheck, Verdict, assess
 from workbench.errors import BatchError
 from workbench.org import OrgRow, Reading, RowAnswer
-from workbench.person import Person
-from workbench.resubscription import FINAL, Batch, Intent, State, linked_rows
+from workbench.resubscription import FINAL, Batch, Intent, State, known_ids, linked_rows
 from workbench.store import batches, leases, people, records
 from workbench.store.database import Transaction
 
@@ -170,13 +169,6 @@ class Course:
     def pause_before(self, attempt: int) -> None:
         """Wait before a repeated request, with full jitter; ends early when the operator stops the run."""
         self.stop.wait(random.uniform(0, min(LONGEST_WAIT_SECONDS, 0.5 * 2**attempt)))  # noqa: S311 - jitter, not a secret
-
-
-def known_ids(intent: Intent, person: Person | None) -> frozenset[str]:
-    """The org records that a person is known to have: stored with the person, planned, or on the way."""
-    stored = person.salesforce_ids if person else ()
-    planned = (row["record_id"] for row in intent.planned_rows)
-    return frozenset((*stored, *planned, *(b.record_id for b in intent.base)))
 
 
 def rows_of(intent: Intent, reading: Reading, files: Files) -> tuple[OrgRow, ...]:
