@@ -68,7 +68,7 @@ def import_consents(
 
     def work(run: Import) -> tuple[RowVerdict, ...]:
         desk = _Desk(run, reader, shelf)
-        for rows in in_chunks(run.all_rows()):
+        for rows in in_chunks(run.rows()):
             desk.judge(rows)
         desk.record(append_event)
         return tuple(desk.verdicts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -70,9 +70,11 @@ def import_people(
 
     def work(run: Import) -> tuple[RowVerdict, ...]:
         reading = Reading(run.known_since, zone)
-        seen: set[str] = set()
+        intake = _Intake(run, suppressed or _nobody)
         for rows in in_chunks(run.rows()):
-            _Chunk(run, [_read(row, found, reading, run.tally) for row in rows], suppressed or _nobody, seen).take_in()
+            _Chunk(intake, [_read(row, found, reading, run.tally) for row in rows]).take_in()
+        for open_rows in in_chunks(iter(intake.open_opt_outs)):
+            _Chunk(intake, open_rows).opt_out_all_meant()
         if run.tally.rejected and "unsubscribed" in found:
             run.tally.warn("an opt-out in a rejected row is in the register only where a line above says so; mend these rows")
         return ()
@@ -83,12 +85,25 @@ def import_people(
     return carried_out(store, source, work, kind="people", operator=operator, now=now, dry_run=dry_run, closing=closing)
 
 
+@dataclass
+class _Intake:
+    """What all rows of a file share. ``open_opt_outs`` are rows whose opt-out may concern people who come further down.
+
+    These are the rejected rows, and those that name no person id: they speak for everyone with their Salesforce id or address.
+    """
+
+    run: Import
+    suppressed: Suppressed
+    seen: set[str] = field(default_factory=set)
+    open_opt_outs: list[PersonRow] = field(default_factory=list)
+
+
 class _Chunk:
     """Some rows, applied to the people whom they name."""
 
-    def __init__(self, run: Import, rows: list[PersonRow], suppressed: Suppressed, seen: set[str]) -> None:
-        self.run, self.rows, self.suppressed, self.seen = run, rows, suppressed, seen
-        self.roster = Roster(run.tx, [row.named for row in rows])
+    def __init__(self, intake: _Intake, rows: list[PersonRow]) -> None:
+        self.intake, self.run, self.rows = intake, intake.run, rows
+        self.roster = Roster(self.run.tx, [row.named for row in rows])
 
     def take_in(self) -> None:
         for row in self.rows:
@@ -98,12 +113,20 @@ class _Chunk:
             self.run.tally.note(new[address], "a new person has the former address of a person who is unsubscribed")
         self.roster.write(self.run.tx, now=self.run.now, by=self.run.operator)
 
+    def opt_out_all_meant(self) -> None:
+        """Once everyone of the file is in: opt out whomever the rows name."""
+        for row in self.rows:
+            self._opt_out_meant(row)
+        self.roster.write(self.run.tx, now=self.run.now, by=self.run.operator)
+
     def _take(self, row: PersonRow) -> None:
         entry, refusal = (None, row.refusal) if row.refusal else self._find(row)
-        if not refusal and self.suppressed(row.named.email):
+        if not refusal and self.intake.suppressed(row.named.email):
             refusal = "the person with this address was erased on request and stays out"
+        if row.opt_out and (refusal or not row.named.external_id):
+            self.intake.open_opt_outs.append(replace(row, refusal=refusal))
         if refusal:
-            self._reject(row, refusal)
+            self.run.reject(row.row, refusal)
         elif entry is None:
             self._add(row)
         else:
@@ -163,15 +186,16 @@ class _Chunk:
         self.run.tally.unchanged += not (changed or opted_out)
         self._seen(entry, row)
 
-    def _reject(self, row: PersonRow, refusal: str) -> None:
-        self.run.reject(row.row, refusal)
-        if row.opt_out is None:
-            return
+    def _opt_out_meant(self, row: PersonRow) -> None:
         named = self._meant(row.named)
         meant = [e for e in named if not e.erased]
         if named and not meant:  # what is left of them is suppressed for good
             return
         self._opt_out(meant, row)
+        if row.refusal:
+            self._note_rejected(row, meant)
+
+    def _note_rejected(self, row: PersonRow, meant: list[Entry]) -> None:
         self.run.tally.note(
             row.row.line,
             "the row was rejected, but the people whom it names are unsubscribed as it says"
@@ -199,11 +223,11 @@ class _Chunk:
 
     def _seen(self, entry: Entry, row: PersonRow) -> None:
         entry.line = row.row.line
-        if entry.person.person_id in self.seen:
+        if entry.person.person_id in self.intake.seen:
             self.run.tally.note(
                 row.row.line, "an earlier row names the same person; the later values count, an opt-out on either stays"
             )
-        self.seen.add(entry.person.person_id)
+        self.intake.seen.add(entry.person.person_id)
 
 
 def _another(person: Person, named: Named, *, record_ids: bool) -> bool:
@@ -217,6 +241,8 @@ def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> P
     def cell(field: str) -> str:
         return found.read(row.cells, field)
 
+    if row.reason:
+        return PersonRow(row=row, named=Named(), email_as_given="", texts={}, opt_out=None, refusal=row.reason)
     refusals: list[str] = []
     opt_out = optouts.said(
         flag=cell("unsubscribed"),

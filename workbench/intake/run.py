@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from workbench.errors import StoreError
+from workbench.errors import InputError, StoreError
 from workbench.intake import columns, values
 from workbench.intake.files import Row, SourceFile
 from workbench.intake.rejects import Rejects, rows_of
@@ -36,19 +36,17 @@ class Import:
     known_since: datetime
     dry_run: bool
 
-    def all_rows(self) -> Iterator[Row]:
-        """Every row, counted; one that can't be read has its reason."""
+    def rows(self) -> Iterator[Row]:
+        """Every row, counted; one that can't be read has its reason.
+
+        Raises:
+            InputError: see `SourceFile.rows`; or there is no row at all.
+        """
         for row in rows_of(self.source):
             self.tally.rows += 1
             yield row
-
-    def rows(self) -> Iterator[Row]:
-        """The rows that can be read; the others are rejected."""
-        for row in self.all_rows():
-            if row.reason:
-                self.reject(row, row.reason)
-            else:
-                yield row
+        if not self.tally.rows:
+            raise InputError("the file holds no rows", "It has a line of column names and nothing below; export it again.")
 
     def reject(self, row: Row, reason: str) -> None:
         """Keep a row out, and say why."""

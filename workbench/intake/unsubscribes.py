@@ -26,7 +26,7 @@ class UnsubscribeRow:
     row: Row
     named: Named
     email_as_given: str
-    opt_out: OptOut
+    opt_out: OptOut | None  # None where the row can't be read
 
 
 def import_unsubscribes(
@@ -108,6 +108,8 @@ class _Chunk:
         return Person(person_id=new_id(), email=row.named.email, email_as_given=row.email_as_given, version=1)
 
     def _opt_out(self, entry: Entry, row: UnsubscribeRow) -> bool:
+        if row.opt_out is None:
+            return False
         wanted = optouts.is_news(row.opt_out, entry.episodes) or optouts.completes(row.opt_out, entry.episodes)
         if wanted:
             self.roster.opt_out(entry, row.opt_out, now=self.run.now)
@@ -116,12 +118,16 @@ class _Chunk:
 
 
 def _refusal(row: UnsubscribeRow) -> str:
+    if row.row.reason:
+        return row.row.reason
     if row.email_as_given:
         return "this can't be an e-mail address"
     return "nobody in the register has this id" if row.named.external_id else "the row names nobody: no id, no address"
 
 
 def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> UnsubscribeRow:
+    if row.reason:
+        return UnsubscribeRow(row, Named(), "", None)
     person, email = found.read(row.cells, "person"), found.read(row.cells, "email")
     if "@" in person:
         person, email = "", email or person
