@@ -115,7 +115,9 @@ class _World:
         theirs, back, r = link.alias("theirs"), link.alias("back"), record
         path = sa.select(back.c.person_id).join_from(start, theirs, theirs.c.person_id == start.c.person_id)
         path = path.join(r, r.c.record_id == theirs.c.record_id).join(back, back.c.record_id == theirs.c.record_id)
-        return path.join(p, p.c.person_id == back.c.person_id).where(live(r), ~self.opted_out, self.subscribed)
+        # A subquery, not a join: whoever plans this must start from the few, not from all who are not unsubscribed.
+        willing = sa.exists(sa.select(p.c.person_id).where(p.c.person_id == back.c.person_id, self.subscribed).correlate(back))
+        return path.where(live(r), ~self.opted_out, willing)
 
     def _is_unsubscribed(self, out: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
         spared = (out.c.person_id.not_in(self.ids),) if self.ids else ()

@@ -53,8 +53,8 @@ subscribed = active & p.c.unsubscribed_at.is_(None)
 def opted_out_at(r: Record) -> sa.ColumnElement[datetime]:
     """When the record was last opted out: its history's word, or else its LastModifiedDate, an upper bound."""
     h = history.alias()
-    told = sa.select(sa.func.max(h.c.at)).where(h.c.record_id == r.c.record_id, h.c.new_value).scalar_subquery()
-    return sa.func.coalesce(told, r.c.last_modified_date)
+    told = sa.select(sa.func.max(h.c.at)).where(h.c.record_id == r.c.record_id, h.c.new_value)
+    return sa.func.coalesce(told.correlate(r).scalar_subquery(), r.c.last_modified_date)
 
 
 def unsubscribed_since(person: sa.FromClause) -> sa.ColumnElement[datetime]:
