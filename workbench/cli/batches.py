@@ -53,9 +53,11 @@ def propose(
             "a batch is proposed from a file or from --where, one of the two", "Name a CSV file, or give --where KEY=VALUE."
         )
     with opened(ctx) as wb:
-        people: Any = wb.people_in_file(file) if file is not None else wb.people(**filters(where))
-        plan = wb.propose(people, reason=reason)
-    return _print_plan(plan, form)
+        named = wb.people_in_file(file) if file is not None else None
+        plan = wb.propose(named.person_ids if named else wb.people(**filters(where)), reason=reason)
+    for line in named.unmatched if named else ():
+        say(line)
+    return code(_print_plan(plan, form) or (named and named.unmatched))
 
 
 def show(ctx: typer.Context, batch: BatchArgument, form: FormatOption = "table") -> int:

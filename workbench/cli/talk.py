@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workbench.worker import Progress
     from workbench.errors import WorkbenchError
+    from workbench.worker import Progress
 
 ADDRESS = re.compile(r"[^\s<>()\"',;:=]+@[^\s<>()\"',;]+")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from workbench.cli.output import write
-from workbench.cli.session import FINE, Session, opened
+from workbench.cli.session import FINE, Session, code, opened
 from workbench.cli.talk import say
 
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -60,26 +60,33 @@ def demo(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the demonstration keeps its workspace.")] = Path(
         "demo"
     ),
+    serve_lab: Annotated[bool, typer.Option("--lab", help="Open JupyterLab on the workspace afterwards.")] = False,
 ) -> int:
     """Run the whole job on a scratch org. Invented people; import, review, propose, approve, run, sync, report, verify."""
     from workbench import demo as demonstration
 
-    demonstration.run(directory)
-    return FINE
+    with demonstration.prepare(directory) as stage:
+        fine = demonstration.run(stage, lambda line: write(f"{line}\n"))
+        if serve_lab:
+            from workbench import lab as jupyter
+
+            jupyter.serve(stage.wb.workspace)
+    return code(not fine)
 
 
 def lab(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port on 127.0.0.1 (0: a free one).")] = 8888,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The port on 127.0.0.1 (0: Jupyter's own, or the next free).")
+    ] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> int:
     """Open JupyterLab on the workspace. Ctrl-C ends it."""
-    from workbench.cli import jupyter
+    from workbench import lab as jupyter
 
     with opened(ctx) as wb:
         folder = wb.workspace
-    jupyter.prepare(folder)
-    jupyter.start(folder, port=port, browser=browser)
+    jupyter.serve(folder, port=port, open_browser=browser)
     return FINE
 
 

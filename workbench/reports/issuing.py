@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import ReportError
 from workbench.person import new_id
 from workbench.reports.catalogue import Template, template
-from workbench.reports.tables import records
+from workbench.reports.tables import plain_text, records
 from workbench.store.reports import ReportRow
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class _Issue:
             issued_at=f"{self._at:%Y-%m-%d %H:%M}",
             issued_by=self._wb.operator,
             workspace=self._wb.settings.name,
-            parameters={key.replace("_", " "): str(value) for key, value in self._values.items() if value is not None},
+            parameters={key.replace("_", " "): plain_text(value) for key, value in self._values.items() if value is not None},
         )
 
     def _record(self, files: dict[str, str], *, checkpoint_size: int) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from workbench.mismatch import KINDS
-from workbench.reports.presentation import Chart, Facts, Note, Table, address, day
+from workbench.reports.presentation import Chart, Facts, Note, Table, address, day, whole_numbers
 from workbench.reports.tables import records
 
 if TYPE_CHECKING:
@@ -116,11 +116,12 @@ def _kind_chart(counts: list[Row]) -> Any:
     import altair as alt
 
     within, over = COLOURS
+    most = max(int(row["open"]) for row in counts)
     values = [{"kind": row["kind"], "age": within, "mismatches": int(row["open"] - row["over_limit"])} for row in counts]
     values += [{"kind": row["kind"], "age": over, "mismatches": int(row["over_limit"])} for row in counts]
     chart = alt.Chart(alt.InlineData(values=values), width=560, height=alt.Step(26)).mark_bar()
     return chart.encode(
-        x=alt.X("mismatches:Q", title="open mismatches", axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X("mismatches:Q", title="open mismatches", axis=alt.Axis(**whole_numbers(most))),
         y=alt.Y("kind:N", title=None, sort="-x", axis=alt.Axis(labelLimit=280)),
         color=alt.Color(
             "age:N",

@@ -7,6 +7,7 @@ of its own; a page shows the first rows only.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
     from altair import Chart as AltairChart
 
 SHOWN_ROWS = 500
-ADDRESS_FORMS = ("full", "masked", "counts")
+FEW = 8
+LONG_WORD = 24  # characters; a longer one may be broken anywhere, or it would widen the page
+BREAKS = re.compile(r"[\s-]+")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d)?")
+LOOK: dict[str, Any] = {
+    "font": "DejaVu Sans, Helvetica, Arial, sans-serif",
+    "axis": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+    "legend": {"labelFontSize": 12},
+    "view": {"stroke": None},
+}
 Bundle = tuple[dict[str, str], dict[str, Any]]
 
 
@@ -57,12 +67,13 @@ class Facts(Shown):
 
 @dataclass(frozen=True)
 class Table(Shown):
-    """Rows under named columns; ``name`` is the CSV file's. ``empty`` is the sentence for no rows."""
+    """Rows under named columns. ``name`` is the CSV file's, which also has the columns ``more``; ``empty`` the sentence for no rows."""
 
     name: str
     columns: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
     empty: str = "None."
+    more: Sequence[str] = ()
 
     def html(self) -> str:
         """A table with a caption and column headers, or the sentence for none."""
@@ -71,16 +82,11 @@ class Table(Shown):
         head = "".join(f'<th scope="col">{_text(name)}</th>' for name in self.columns)
         body = "".join(self._row(row) for row in self.rows[:SHOWN_ROWS])
         caption = f"{self.title}: {_count(len(self.rows))}"
-        return (
-            f"<table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{self._rest()}"
-        )
+        table = f"<table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f'<div class="scroll">{table}</div>{self._rest()}'
 
     def _row(self, row: Mapping[str, Any]) -> str:
-        return f"<tr>{''.join(self._cell(row.get(name)) for name in self.columns)}</tr>"
-
-    def _cell(self, value: Any) -> str:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return f'<td class="number">{_text(value)}</td>' if number else f"<td>{_text(value)}</td>"
+        return f"<tr>{''.join(_cell(row.get(name)) for name in self.columns)}</tr>"
 
     def _rest(self) -> str:
         if len(self.rows) <= SHOWN_ROWS:
@@ -89,7 +95,7 @@ class Table(Shown):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         data, _ = super()._repr_mimebundle_(include, exclude)
-        data["text/csv"] = csv_text(self.columns, self.rows)
+        data["text/csv"] = csv_text([*self.columns, *self.more], self.rows)
         return data, {"text/csv": {"name": self.name}}
 
 
@@ -106,7 +112,7 @@ class Chart(Shown):
             return f'<p class="none">{_text(self.says)}</p>'
         import vl_convert
 
-        svg = vl_convert.vegalite_to_svg(self.chart.to_dict())
+        svg = vl_convert.vegalite_to_svg(self.chart.configure(**LOOK).to_dict())
         source = base64.b64encode(svg.encode()).decode()
         picture = f'<img alt="{_text(self.says)}" src="data:image/svg+xml;base64,{source}">'
         return f"<figure>{picture}<figcaption>{_text(self.title)}. {_text(self.says)}</figcaption></figure>"
@@ -138,9 +144,26 @@ def address(email: Any, personal_data: str) -> str:
     return text if personal_data == "full" else redact(text) if text else ""
 
 
+def whole_numbers(most: int) -> dict[str, Any]:
+    """Settings of a chart's axis for counts up to ``most``: no ticks between whole numbers."""
+    return {"values": list(range(most + 1)), "format": "d"} if most <= FEW else {"tickMinStep": 1, "format": "d"}
+
+
 def day(value: Any) -> str:
     """A moment to the minute, UTC, as a report shows it."""
     return value.strftime("%Y-%m-%d %H:%M") if value is not None and value == value else ""  # noqa: PLR0124 - NaT differs from itself
+
+
+def _cell(value: Any) -> str:
+    text = plain_text(value)
+    kind = ""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        kind = ' class="number"'
+    elif MOMENT.fullmatch(text) or (len(text) <= LONG_WORD and not BREAKS.search(text)):
+        kind = ' class="one"'
+    elif any(len(word) > LONG_WORD for word in BREAKS.split(text)):
+        kind = ' class="long"'
+    return f"<td{kind}>{_text(text)}</td>"
 
 
 def _count(rows: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from workbench.reports.presentation import Chart, Facts, Note, Table, address, day
+from workbench.reports.presentation import Chart, Facts, Note, Table, address, day, whole_numbers
 from workbench.reports.tables import records
 
 if TYPE_CHECKING:
@@ -23,14 +23,21 @@ Row = dict[str, Any]
 OUTCOMES = ("resubscribed", "refused", "aborted")
 COLOURS = ("#0b4f8a", "#b8860b", "#9a1b1b")
 DONE = ("DONE", "UNDOING", "UNDONE")
+WHO = ("when (UTC)", "person", "address")
+RESUBSCRIBED = (*WHO, "reason", "consent given", "how", "evidence", "approved by", "run by", "since then", "event")
+PROOF = ("batch", "consent", "jurisdiction", "evidence sha256")
+REFUSED = (*WHO, "batch", "rules", "reasons")
+ABORTED = (*WHO, "batch", "cause", "state")
+RELAPSED = (*WHO, "what")
 LONGEST_DAILY = 62  # days; a longer period is drawn by week
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What the Workbench said, as rows: trail events from the period's start on, batches, their items, consents, evidence."""
+    """What the Workbench said, as rows: trail events from the period's start on, batches, their items, consents, evidence, relapses."""
 
     events: list[Row]
+    relapses: list[Row]
     batches: dict[str, Row]
     items: list[Row]
     consents: dict[str, Row]
@@ -45,7 +52,7 @@ class Sources:
         items = [{**item, "batch_id": batch} for batch in sorted(touched) for item in _rows(wb.batch_items(batch))]
         consents = {row["consent_id"]: row for row in _rows(wb.consents())}
         evidence = {row["sha256"]: row["state"] for row in _rows(wb.verify_consents())}
-        return cls(events, batches, items, consents, evidence)
+        return cls(events, _rows(wb.mismatches("relapse", resolved=True)), batches, items, consents, evidence)
 
 
 class ResubscriptionAudit:
@@ -57,12 +64,12 @@ class ResubscriptionAudit:
         self._from = Sources.read(wb, self._since)
         self._emails = {item["person_id"]: item["email"] for item in self._from.items}
         self._item = {(item["batch_id"], item["person_id"]): item for item in self._from.items}
+        self._checked = {_case(e): e for e in self._from.events if e["action"] == "follow_up_checked"}
+        self._relapses = self._all_relapses()
         self._resubscribed = [self._proof_of(event) for event in self._events("person_resubscribed")]
         self._refused = [self._refusal(item) for item in self._items("REFUSED")]
         self._aborted = [self._abort(item) for item in self._items("ABORTED", "ABORTING")]
-        self._relapsed = [
-            self._relapse(event) for event in self._events("follow_up_checked") if _says(event, "outcome") == "relapsed"
-        ]
+        self._relapsed = [row for row in self._relapses.values() if self._since <= row["when"] < self._until]
 
     def summary(self) -> Facts:
         """The numbers of the period; what an auditor should look at is marked."""
@@ -102,73 +109,45 @@ class ResubscriptionAudit:
 
     def batches(self) -> Table:
         """The batches that were at work in the period."""
-        columns = ("batch", "reason", "proposed by", "approved by", "state", "people", "done", "refused", "aborted", "open")
-        return Table("Batches", "batches", columns, self._batch_rows(), "No batch was at work in this period.")
+        who = ("proposed (UTC)", "proposed by", "approved (UTC)", "approved by")
+        columns = ("batch", "reason", *who, "state", "people", "done", "refused", "aborted", "open")
+        more = ("plan digest", "policy digest")
+        return Table("Batches", "batches", columns, self._batch_rows(), "No batch was at work in this period.", more=more)
 
     def resubscribed(self) -> Table | Note:
         """Everyone resubscribed, on what consent and evidence, by whom, and whether it held."""
-        columns = (
-            "when (UTC)",
-            "person",
-            "address",
-            "reason",
-            "consent given",
-            "how",
-            "evidence",
-            "approved by",
-            "run by",
-            "since then",
+        table = Table(
+            "Resubscribed",
+            "resubscribed",
+            RESUBSCRIBED,
+            self._resubscribed,
+            "Nobody was resubscribed in this period.",
+            more=PROOF,
         )
-        return self._people(
-            "Resubscribed", "resubscribed", columns, self._resubscribed, "Nobody was resubscribed in this period."
-        )
+        return self._people(table)
 
     def refused(self) -> Table | Note:
         """Everyone refused, with the rules that said no."""
-        return self._people(
-            "Refused",
-            "refused",
-            ("when (UTC)", "person", "address", "batch", "rules", "reasons"),
-            self._refused,
-            "Nobody was refused in this period.",
-        )
+        return self._people(Table("Refused", "refused", REFUSED, self._refused, "Nobody was refused in this period."))
 
     def aborted(self) -> Table | Note:
         """Everyone whose resubscription was begun and taken back."""
-        return self._people(
-            "Aborted",
-            "aborted",
-            ("when (UTC)", "person", "address", "batch", "cause", "state"),
-            self._aborted,
-            "Nobody was aborted in this period.",
-        )
+        return self._people(Table("Aborted", "aborted", ABORTED, self._aborted, "Nobody was aborted in this period."))
 
     def relapsed(self) -> Table | Note:
         """Everyone found opted out again in the period, and by which cause."""
-        return self._people(
-            "Relapsed",
-            "relapsed",
-            ("when (UTC)", "person", "address", "batch", "cause", "detail"),
-            self._relapsed,
-            "No relapse was found in this period.",
-        )
+        return self._people(Table("Relapsed", "relapsed", RELAPSED, self._relapsed, "No relapse was found in this period."))
 
-    def differences(self) -> Table:
+    def differences(self) -> Table | Note:
         """People whom trail and register tell different things about."""
-        return Table(
-            "Differences",
-            "differences",
-            ("batch", "person", "difference"),
-            self._differences(),
-            "Trail and register agree on everyone resubscribed in this period.",
-        )
+        empty = "Trail and register agree on everyone resubscribed in this period."
+        return self._people(Table("Differences", "differences", ("batch", "person", "difference"), self._differences(), empty))
 
-    def _people(self, title: str, name: str, columns: tuple[str, ...], rows: list[Row], empty: str) -> Table | Note:
-        if self._personal == "counts":
-            return Note(
-                title, f"{len(rows)} {'person' if len(rows) == 1 else 'people'}; this report was issued with counts only."
-            )
-        return Table(title, name, columns, rows, empty)
+    def _people(self, table: Table) -> Table | Note:
+        if self._personal != "counts":
+            return table
+        number = len(table.rows)
+        return Note(table.title, f"{number} {'person' if number == 1 else 'people'}; this report was issued with counts only.")
 
     def _events(self, action: str) -> list[Row]:
         return [e for e in self._from.events if e["action"] == action and e["at"] < self._until]
@@ -194,18 +173,31 @@ class ResubscriptionAudit:
             "proof holds": bool(consent) and bool(states) and set(states) == {"intact"},
             "approved by": batch.get("approved_by") or "",
             "run by": event["operator"],
+            "event": event["seq"],
+            "consent": _says(event, "consent_id") or "",
+            "jurisdiction": consent.get("jurisdiction", ""),
+            "evidence sha256": list(_says(event, "evidence") or ()),
             "since then": self._since_then(event),
         }
 
     def _since_then(self, event: Row) -> str:
-        if self._item.get((event["batch_id"], event["person_id"]), {}).get("state") in ("UNDONE", "UNDOING"):
+        if self._item.get(_case(event), {}).get("state") in ("UNDONE", "UNDOING"):
             return "undone"
-        checks = [e for e in self._from.events if e["action"] == "follow_up_checked" and _same_case(e, event)]
-        if not checks:
-            return "not checked yet"
-        if relapse := next((e for e in checks if _says(e, "outcome") == "relapsed"), None):
-            return f"relapsed, found {day(relapse['at'])}"
-        return f"held on {day(checks[-1]['at'])}"
+        relapse = self._relapses.get(event["person_id"])
+        if relapse is not None and relapse["when"] >= event["at"]:
+            return f"relapsed, found {day(relapse['when'])}"
+        check = self._checked.get(_case(event))
+        return f"held on {day(check['at'])}" if check else "not checked yet"
+
+    def _all_relapses(self) -> dict[str, Row]:
+        """By person: found by a follow-up check, or as a mismatch, whichever was first."""
+        checked = [e for e in self._checked.values() if _says(e, "outcome") == "relapsed"]
+        found = [self._relapse(e, e["at"], _says(e, "detail") or _says(e, "cause") or "") for e in checked]
+        found += [self._relapse(m, m["first_seen"], m["detail"]) for m in self._from.relapses]
+        return {row["person"]: row for row in sorted(found, key=lambda row: row["when"], reverse=True)}
+
+    def _relapse(self, source: Row, when: datetime, what: str) -> Row:
+        return {**self._about({"batch_id": "", **source}, when), "what": what}
 
     def _refusal(self, item: Row) -> Row:
         codes = item["codes"].split(", ")
@@ -215,15 +207,24 @@ class ResubscriptionAudit:
         state = "opted out again on both sides" if item["state"] == "ABORTED" else "being opted out again"
         return {**self._about(item, item["changed_at"]), "cause": item["cause"], "state": state}
 
-    def _relapse(self, event: Row) -> Row:
-        return {**self._about(event, event["at"]), "cause": _says(event, "cause") or "", "detail": _says(event, "detail") or ""}
-
     def _batch_rows(self) -> list[Row]:
         touched = dict.fromkeys(e["batch_id"] for e in self._from.events if e["batch_id"] and e["at"] < self._until)
-        found = [self._from.batches[batch] for batch in touched if batch in self._from.batches]
-        same = ("reason", "state", "people", "done", "refused", "aborted", "open")
-        who = {"proposed by": "proposed_by", "approved by": "approved_by"}
-        return [{"batch": r["batch_id"], **{k: r[k] for k in same}, **{k: r[v] or "" for k, v in who.items()}} for r in found]
+        return [self._batch_row(self._from.batches[batch]) for batch in touched if batch in self._from.batches]
+
+    def _batch_row(self, batch: Row) -> Row:
+        mine = [e for e in self._from.events if e["batch_id"] == batch["batch_id"]]
+        proposed = next((e for e in mine if e["action"] == "batch_proposed"), None)
+        approved = next((e for e in mine if e["action"] == "batch_approved"), None)
+        return {
+            **{name: batch[name] for name in ("reason", "state", "people", "done", "refused", "aborted", "open")},
+            "batch": batch["batch_id"],
+            "proposed (UTC)": day(batch["proposed_at"]),
+            "proposed by": batch["proposed_by"],
+            "approved (UTC)": day(approved["at"]) if approved else "",
+            "approved by": batch["approved_by"],
+            "plan digest": _says(proposed, "digest") if proposed else "",
+            "policy digest": _says(proposed, "policy") if proposed else "",
+        }
 
     def _differences(self) -> list[Row]:
         told = {(e["batch_id"], e["person_id"]) for e in self._from.events if e["action"] == "person_resubscribed"}
@@ -252,8 +253,8 @@ def _says(event: Row, field: str) -> Any:
     return event["payload"].get(field)
 
 
-def _same_case(one: Row, other: Row) -> bool:
-    return (one["batch_id"], one["person_id"]) == (other["batch_id"], other["person_id"])
+def _case(row: Row) -> tuple[str, str]:
+    return row["batch_id"], row["person_id"]
 
 
 def _evidence(states: Iterable[str]) -> str:
@@ -275,13 +276,16 @@ def _outcome_chart(counts: Mapping[tuple[str, str], int], since: datetime, until
     import altair as alt
 
     values = [{"day": bucket, "outcome": outcome, "people": number} for (bucket, outcome), number in sorted(counts.items())]
+    days = Counter[str]()
+    for (bucket, _), number in counts.items():
+        days[bucket] += number
     domain = [f"{since:%Y-%m-%d}", f"{until:%Y-%m-%d}"]
     chart = alt.Chart(alt.InlineData(values=values), width=820, height=220).mark_bar(
         size=max(4, 600 // max((until - since).days, 20))
     )
     return chart.encode(
         x=alt.X("day:T", title=None, scale=alt.Scale(type="utc", domain=domain), axis=alt.Axis(format="%d %b", grid=False)),
-        y=alt.Y("people:Q", title="people", axis=alt.Axis(tickMinStep=1, format="d")),
+        y=alt.Y("people:Q", title="people", axis=alt.Axis(**whole_numbers(max(days.values())))),
         color=alt.Color(
             "outcome:N",
             title=None,
@@ -299,6 +303,6 @@ def _rule_chart(counts: Mapping[str, int]) -> Any:
     values = [{"rule": rule, "people": number} for rule, number in counts.items()]
     chart = alt.Chart(alt.InlineData(values=values), width=520, height=alt.Step(24)).mark_bar(color=COLOURS[1])
     return chart.encode(
-        x=alt.X("people:Q", title="people", axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X("people:Q", title="people", axis=alt.Axis(**whole_numbers(max(counts.values())))),
         y=alt.Y("rule:N", title=None, sort="-x", axis=alt.Axis(labelLimit=260)),
     )

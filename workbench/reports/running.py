@@ -6,7 +6,9 @@ the caller gets the executed notebook and decides where it goes.
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -122,9 +124,12 @@ def _register() -> None:
                 store_widget_state=False,
                 log_output=False,
             )
-            return client.execute(cleanup_kc=True, cwd=str(private), env=_environment(private, given["workspace"]))
+            # What a dying kernel prints may hold people's data, and says nothing that the notebook does not.
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            return client.execute(cleanup_kc=True, cwd=str(private), env=_environment(private, given["workspace"]), **quiet)
 
     papermill_engines.register(ENGINE, Engine)
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of parameters that it can't parse; ours are checked before
 
 
 def _environment(private: Path, workspace: Path) -> dict[str, str]:
