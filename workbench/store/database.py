@@ -31,8 +31,8 @@ Transaction = sa.Connection
 class Store:
     """The register's database. One object may be used from several threads: each takes its own connection."""
 
-    def __init__(self, url: str) -> None:
-        """Name the database; nothing is opened yet.
+    def __init__(self, url: str, *, lock_wait: float = LOCK_WAIT_SECONDS) -> None:
+        """Name the database; nothing is opened yet. ``lock_wait`` is how many seconds another process's write is waited for.
 
         Raises:
             StoreError: not a kind of database that this version knows.
@@ -43,7 +43,7 @@ class Store:
                 "this version keeps its register in SQLite only",
                 "Remove `database` from workbench.toml, or name a sqlite:/// URL.",
             )
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, lock_wait)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -97,8 +97,8 @@ class Store:
         self.engine.dispose()
 
 
-def _engine(url: URL) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT_SECONDS}, hide_parameters=True)
+def _engine(url: URL, lock_wait: float) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": lock_wait}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -25,7 +25,7 @@ metadata = sa.MetaData(
 
 def instant_text(moment: datetime) -> str:
     """An aware datetime as ``2026-11-23T02:15:00.000Z``: fixed width, so that text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"  # strftime does not pad years
 
 
 class Instant(sa.types.TypeDecorator[datetime]):

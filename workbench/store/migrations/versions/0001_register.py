@@ -15,6 +15,12 @@ def _forbid(table: str, verb: str, why: str) -> str:
     return f"""CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{why}'); END"""
 
 
+def _forbid_replacing(table: str, key: str, why: str) -> str:
+    """INSERT OR REPLACE fires no DELETE trigger on a connection without recursive_triggers, such as the sqlite3 shell's."""
+    again = f"NEW.{key} IN (SELECT {key} FROM {table})"  # noqa: S608 - names from this file, not values
+    return f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {again} BEGIN SELECT RAISE(ABORT, '{why}'); END"
+
+
 # What an accident, a hurried script or a careless query must not do to the proof. On SQLite whoever may write the file can drop
 # these; that is what the signed checkpoints are for.
 GUARDS = (
@@ -25,11 +31,14 @@ GUARDS = (
        BEGIN SELECT RAISE(ABORT, 'the trail is append-only: seq must be the next one'); END""",
     _forbid("trail_checkpoint", "UPDATE", "the trail is append-only"),
     _forbid("trail_checkpoint", "DELETE", "the trail is append-only"),
+    _forbid_replacing("trail_checkpoint", "size", "the trail is append-only"),
     """CREATE TRIGGER trail_payload_erase_only BEFORE UPDATE ON trail_payload
        WHEN NEW.seq <> OLD.seq OR NEW.salt IS NOT NULL OR NEW.payload IS NOT NULL OR NEW.erased_at IS NULL
        BEGIN SELECT RAISE(ABORT, 'the trail is append-only: a payload can only be erased'); END""",
     _forbid("trail_payload", "DELETE", "the trail is append-only"),
+    _forbid_replacing("trail_payload", "seq", "the trail is append-only"),
     _forbid("unsubscribe", "DELETE", "an unsubscribe is never deleted"),
+    _forbid_replacing("unsubscribe", "unsubscribe_id", "an unsubscribe is never deleted or rewritten"),
     """CREATE TRIGGER unsubscribe_close_only BEFORE UPDATE ON unsubscribe
        WHEN NEW.unsubscribe_id <> OLD.unsubscribe_id OR NEW.person_id <> OLD.person_id OR NEW.opted_out_at <> OLD.opted_out_at
          OR NEW.source <> OLD.source OR NEW.recorded_at <> OLD.recorded_at OR OLD.closed_at IS NOT NULL OR NEW.closed_at IS NULL
@@ -55,7 +64,7 @@ def upgrade() -> None:
         sa.Column("pause_cause", sa.Text(), server_default="", nullable=False),
         sa.CheckConstraint(
             "state IN ('proposed', 'approved', 'running', 'paused', 'finished', 'cancelled', 'undone')",
-            name=("ck_batch_known_state"),
+            name=op.f("ck_batch_known_state"),
         ),
         sa.PrimaryKeyConstraint("batch_id", name=("pk_batch")),
     )
@@ -120,7 +129,7 @@ def upgrade() -> None:
         sa.Column("granted_at", Instant(), nullable=False),
         sa.Column("revoked_by", sa.Text(), nullable=True),
         sa.Column("revoked_at", Instant(), nullable=True),
-        sa.CheckConstraint("role IN ('analyst', 'admin', 'auditor')", name=("ck_operator_grant_known_role")),
+        sa.CheckConstraint("role IN ('analyst', 'admin', 'auditor')", name=op.f("ck_operator_grant_known_role")),
         sa.PrimaryKeyConstraint("grant_id", name=("pk_operator_grant")),
     )
     with op.batch_alter_table("operator_grant", schema=None) as batch_op:
@@ -218,7 +227,7 @@ def upgrade() -> None:
         sa.Column("covered_until", Instant(), nullable=True),
         sa.Column("finished_at", Instant(), nullable=True),
         sa.Column("counts", sa.JSON(), nullable=False),
-        sa.CheckConstraint("kind IN ('full', 'delta')", name=("ck_snapshot_known_kind")),
+        sa.CheckConstraint("kind IN ('full', 'delta')", name=op.f("ck_snapshot_known_kind")),
         sa.PrimaryKeyConstraint("snapshot_id", name=("pk_snapshot")),
     )
     op.create_table(
@@ -333,7 +342,7 @@ def upgrade() -> None:
         sa.Column("done_at", Instant(), nullable=True),
         sa.CheckConstraint(
             "state IN ('PROPOSED', 'POSTPONED', 'PLANNED', 'REFUSED', 'SENT', 'VERIFIED', 'DONE', 'ABORTING', 'ABORTED', 'UNDOING', 'UNDONE')",
-            name=("ck_intent_known_state"),
+            name=op.f("ck_intent_known_state"),
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=("fk_intent_batch_id")),
         sa.ForeignKeyConstraint(["person_id"], ["person.person_id"], name=("fk_intent_person_id")),
@@ -355,7 +364,7 @@ def upgrade() -> None:
         sa.Column("person_id", sa.String(length=36), nullable=False),
         sa.Column("record_id", sa.String(length=18), nullable=False),
         sa.Column("how", sa.String(length=8), nullable=False),
-        sa.CheckConstraint("how IN ('id', 'address')", name=("ck_link_known_how")),
+        sa.CheckConstraint("how IN ('id', 'address')", name=op.f("ck_link_known_how")),
         sa.ForeignKeyConstraint(["person_id"], ["person.person_id"], name=("fk_link_person_id")),
         sa.PrimaryKeyConstraint("person_id", "record_id", name=("pk_link")),
     )
@@ -385,7 +394,7 @@ def upgrade() -> None:
         sa.Column("closed_by_intent", sa.String(length=36), nullable=True),
         sa.CheckConstraint(
             "source IN ('clicked_link', 'manual', 'salesforce_sync', 'bounce', 'spam_complaint', 'import')",
-            name=("ck_unsubscribe_known_source"),
+            name=op.f("ck_unsubscribe_known_source"),
         ),
         sa.ForeignKeyConstraint(["person_id"], ["person.person_id"], name=("fk_unsubscribe_person_id")),
         sa.PrimaryKeyConstraint("unsubscribe_id", name=("pk_unsubscribe")),
@@ -408,7 +417,7 @@ def upgrade() -> None:
         sa.Column("checked_at", Instant(), nullable=False),
         sa.Column("outcome", sa.String(length=10), nullable=False),
         sa.Column("cause", sa.Text(), server_default="", nullable=False),
-        sa.CheckConstraint("outcome IN ('held', 'relapsed')", name=("ck_follow_up_known_outcome")),
+        sa.CheckConstraint("outcome IN ('held', 'relapsed')", name=op.f("ck_follow_up_known_outcome")),
         sa.ForeignKeyConstraint(["intent_id"], ["intent.intent_id"], name=("fk_follow_up_intent_id")),
         sa.PrimaryKeyConstraint("intent_id", "checked_at", name=("pk_follow_up")),
     )
