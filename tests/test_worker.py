@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import CONSENTED, HOUR, World, contact_id, lead_id, org_line
+
 from workbench.errors import BatchError, NotAllowedError
 from workbench.resubscription import State
 from workbench.store import batches, people
@@ -221,3 +222,24 @@ def test_no_field_history_stops_the_batch_and_restores_the_opt_out(anna) -> None
     outcome = world.wb.run(batch)
     assert (outcome.done, outcome.aborted) == (0, 1)
     assert all(world.flags(lead_id(1), contact_id(1)).values())
+
+
+def test_a_record_that_two_people_share_keeps_both_out(world) -> None:
+    made = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=True))
+    shared = lead_id(1) + suffix(lead_id(1))
+    anna = made.person("anna@example.com", salesforce_ids=[shared])
+    made.person("anna.old@example.com", salesforce_ids=[shared])
+    made.consent(anna)
+    made.wb.pull()
+    plan = made.wb.propose([anna], reason=REASON)
+    assert "ambiguous_person" in plan.table.codes[0]
+
+
+def test_a_deleted_record_that_was_not_opted_out_stands_in_nobodys_way(world) -> None:
+    made = world(
+        org_line("Lead", lead_id(1), "anna@example.com", opted_out=True),
+        org_line("Lead", lead_id(2), "anna@example.com", opted_out=False, IsDeleted=True),
+    )
+    anna = made.person("anna@example.com", salesforce_ids=[r + suffix(r) for r in (lead_id(1), lead_id(2))])
+    made.consent(anna)
+    assert ran(made, anna).done == 1

@@ -55,7 +55,7 @@ class Files:
         return cls(
             people=found,
             unsubscribes=people.unsubscribes(tx, person_ids),
-            others=people.others_with_address(tx, tuple(found.values())),
+            others=people.sharers(tx, tuple(found.values())),
             held_by=batches.open_batches_of(tx, person_ids, other_than=batch_id),
         )
 

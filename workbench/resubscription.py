@@ -225,8 +225,13 @@ def groups(items: Iterable[Any], *, size: Any, most: int) -> list[list[Any]]:
     return packed
 
 
+def living(rows: Iterable[OrgRow]) -> dict[str, OrgRow]:
+    """By id, the rows that can be written and mailed through: neither deleted, merged away nor converted."""
+    return {r.record_id: r for r in rows if not (r.is_deleted or r.is_converted or r.merged_into)}
+
+
 def base_of(rows: Iterable[OrgRow]) -> tuple[BaseRow, ...]:
-    """The rows as read, and what there is to clear on each."""
+    """The living rows as read, and what there is to clear on each. The rules refuse people whose dead rows are opted out."""
     return tuple(
         BaseRow(
             record_id=r.record_id,
@@ -234,7 +239,7 @@ def base_of(rows: Iterable[OrgRow]) -> tuple[BaseRow, ...]:
             stamp=r.system_modstamp,
             to_clear=tuple(name for name, value in sorted(r.opt_outs.items()) if value),
         )
-        for r in sorted(rows, key=lambda r: r.record_id)
+        for _, r in sorted(living(rows).items())
     )
 
 
@@ -306,7 +311,7 @@ def after_sending(
         us: our own user id in Salesforce.
         refused: whether Salesforce said no to any of the rows, rather than nothing or yes.
     """
-    found = {r.record_id: r for r in rows}
+    found = living(rows)
     if found.keys() != {b.record_id for b in intent.base}:
         return _records_changed(intent.base, found)
     for base in intent.base:
@@ -324,13 +329,12 @@ def after_sending(
 
 def before_closing(intent: Intent, rows: Sequence[OrgRow], history: Sequence[FieldChange], *, us: str) -> Abort | None:
     """The final check before the register is closed: the same rows, all false, stamps as verified, our change in history."""
-    found = {r.record_id: r for r in rows}
+    found = living(rows)
     if found.keys() != {b.record_id for b in intent.base}:
         return _records_changed(intent.base, found)
     for base in intent.base:
         row = found[base.record_id]
-        moved = row.system_modstamp != base.verified_stamp or row.is_deleted or row.is_converted
-        if row.opted_out or moved or not _only_ours(base, history, us):
+        if row.opted_out or row.system_modstamp != base.verified_stamp or not _only_ours(base, history, us):
             return _somebody_else(base, row, history, us)
         if base.to_clear and not _our_change(base, history, us):
             return Abort("history_missing", f"{base.record_id} has no history of our change")
@@ -348,13 +352,11 @@ def clears(rows: Iterable[BaseRow]) -> tuple[ConditionalClear, ...]:
 
 def _untouched(base: BaseRow, row: OrgRow) -> bool:
     """Still exactly as it was read before the write."""
-    alive = not (row.is_deleted or row.is_converted)
-    return alive and row.system_modstamp == base.stamp and row.opted_out == bool(base.to_clear)
+    return row.system_modstamp == base.stamp and row.opted_out == bool(base.to_clear)
 
 
 def _cleared_by_us(base: BaseRow, row: OrgRow, history: Sequence[FieldChange], us: str) -> bool:
-    alive = not (row.is_deleted or row.is_converted)
-    return alive and bool(base.to_clear) and not row.opted_out and row.last_modified_by == us and _only_ours(base, history, us)
+    return bool(base.to_clear) and not row.opted_out and row.last_modified_by == us and _only_ours(base, history, us)
 
 
 def _records_changed(base: Sequence[BaseRow], found: dict[str, OrgRow]) -> Abort:

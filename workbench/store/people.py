@@ -100,12 +100,18 @@ def _portions(values: Sequence[str]) -> Iterator[list[str]]:
         yield distinct[i : i + IDS_A_QUERY]
 
 
-def others_with_address(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
-    """For each person id, how many other people in the register share the address."""
-    counts = sa.select(s.person.c.email, sa.func.count().label("n")).where(s.person.c.email.in_([p.email for p in people]))
-    rows = tx.execute(counts.where(s.person.c.erased_at.is_(None)).group_by(s.person.c.email))
-    shared = {row.email: row.n for row in rows}
-    return {p.person_id: shared.get(p.email, 1) - 1 for p in people}
+def sharers(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
+    """For each person id, how many other people of the register share the address or a linked Salesforce record."""
+    shared: dict[str, set[str]] = defaultdict(set)
+    by_address = ids_by_address(tx, [p.email for p in people])
+    for person in people:
+        shared[person.person_id].update(by_address.get(person.email, ()))
+    mine, other = s.link.alias(), s.link.alias()
+    pairs = sa.select(mine.c.person_id, other.c.person_id.label("other_id")).join(other, mine.c.record_id == other.c.record_id)
+    for some in _portions([p.person_id for p in people]):
+        for row in tx.execute(pairs.where(mine.c.person_id.in_(some), mine.c.person_id != other.c.person_id)):
+            shared[row.person_id].add(row.other_id)
+    return {p.person_id: len(shared[p.person_id] - {p.person_id}) for p in people}
 
 
 def unsubscribes(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[Unsubscribe, ...]]:

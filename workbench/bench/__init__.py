@@ -1,0 +1,91 @@
+"""Workbench: one operator, register, org, clock and trail; every use case is a method.
+
+Notebooks, the command line and reports go through this and nothing else. A method says what it does in the operator's words and
+leaves how to the rooms below; times are read once a use case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from workbench.bench.batching import Batching
+from workbench.bench.comparing import Comparing
+from workbench.bench.keeping import Keeping
+from workbench.bench.opened import trail_writer
+from workbench.bench.reviewing import Reviewing
+from workbench.org import OPT_OUT_FIELD
+from workbench.settings import find_workspace, read_settings, whoami, write_new
+from workbench.store import operators, trail_log
+from workbench.store.database import Store
+from workbench.trail import events
+
+if TYPE_CHECKING:
+    from workbench.reports import IssuedReport
+
+__all__ = ["Workbench"]
+
+
+class Workbench(Reviewing, Batching, Comparing, Keeping):
+    """What one operator works with in one workspace. Use it as a context manager, or `close` it."""
+
+    @classmethod
+    def open(cls, workspace: str | Path | None = None) -> Self:
+        """Open the workspace named, or WORKBENCH_HOME, or the nearest one from here upwards; the operator is who is logged in.
+
+        Raises:
+            WorkspaceError: there is none.
+            SettingsError: its files say something that they may not.
+        """
+        return cls(read_settings(find_workspace(workspace)), whoami())
+
+    @classmethod
+    def init(
+        cls,
+        folder: str | Path,
+        *,
+        name: str = "",
+        kind: str = "scratch",
+        url: str = "",
+        controller: str = "",
+        opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,),
+    ) -> Self:
+        """Make a new workspace; whoever makes it becomes its first administrator.
+
+        Raises:
+            WorkspaceError: the folder already is one.
+        """
+        folder = Path(folder).resolve()
+        write_new(folder, name=name or "register", kind=kind, url=url, controller=controller, opt_out_fields=opt_out_fields)
+        settings, operator = read_settings(folder), whoami()
+        store = Store(settings.database)
+        store.upgrade()
+        trail = trail_writer(store, settings, operator)
+        with store.write() as tx:
+            signer = trail.signer
+            trail_log.remember_vkey(tx, signer.vkey.text)
+            created = events.WorkspaceCreated(product_version=_version(), vkey=signer.vkey.text, key_kept_in=signer.kept_in)
+            trail.append(tx, created)
+            for role in ("admin", "analyst"):
+                operators.grant(tx, operator.name, role, by=operator.name, at=settings.clock())
+                trail.append(tx, events.OperatorGranted(operator=operator.name, role=role))
+            trail.checkpoint(tx)
+        store.close()
+        return cls(settings, operator)
+
+    def report(self, name: str, **parameters: Any) -> IssuedReport:
+        """Run a report and seal it: executed notebook and HTML in the workspace's issued/ folder, digest on the trail.
+
+        Raises:
+            ReportError: no such report, parameters that don't fit it, or a run that failed.
+        """
+        from workbench import reports
+
+        return reports.run(self, name, parameters)
+
+
+def _version() -> str:
+    from workbench import __version__
+
+    return __version__

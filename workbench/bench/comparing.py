@@ -1,0 +1,67 @@
+"""Both systems side by side: reading Salesforce, mismatches, forecast, the nightly sync, follow-up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench import views
+from workbench.bench.opened import Opened
+from workbench.store import mismatches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.bench.opened import Listener
+    from workbench.nightly import SyncResult
+    from workbench.pull import PullResult
+
+
+class Comparing(Opened):
+    """The Workbench's part about register against Salesforce."""
+
+    def pull(self, *, full: bool = False, progress: Listener | None = None) -> PullResult:
+        """Read Salesforce: what changed since the last time, or everything.
+
+        Raises:
+            OrgError: it can't be read; the register keeps what it knew.
+        """
+        from workbench.pull import pull
+
+        return pull(self.store, self.org, now=self.clock(), full=full, progress=progress, append_event=self._desk.trail.append)
+
+    def mismatches(self, kind: str | None = None, *, refresh: bool = False, resolved: bool = False) -> pd.DataFrame:
+        """Where register and Salesforce disagree, with the columns `views.MISMATCHES`; ``refresh`` reads Salesforce first.
+
+        Raises:
+            InputError: there is no such kind.
+        """
+        if refresh:
+            self.pull()
+        with self.store.read() as tx:
+            return views.mismatches_table(mismatches.list_(tx, kind=kind, resolved=resolved), now=self.clock())
+
+    def mismatch_counts(self) -> pd.DataFrame:
+        """Open mismatches by kind: kind, open, oldest_business_days, over_limit."""
+        with self.store.read() as tx:
+            return views.counts_table(tx, self._desk)
+
+    def forecast(self) -> pd.DataFrame:
+        """What tonight's sync would do: person_id, record_id, action (unsubscribe_person or opt_out_record), why."""
+        with self.store.read() as tx:
+            return views.frame([vars(c) for c in mismatches.forecast(tx)], ("person_id", "record_id", "action", "why"))
+
+    def sync(self, *, dry_run: bool = False, cap: int | None = None) -> SyncResult:
+        """The nightly sync: either linked side opted out, both are. Only ever writes opt-outs.
+
+        Raises:
+            OrgError: Salesforce can't be read. WorkbenchError: more changes than the cap allows; nothing was written.
+        """
+        from workbench import nightly
+
+        return nightly.sync(self._desk, dry_run=dry_run, cap=cap)
+
+    def follow_up(self) -> pd.DataFrame:
+        """Look at everybody resubscribed again: intent_id, person_id, outcome (held, relapsed), cause."""
+        from workbench import nightly
+
+        return views.frame([vars(f) for f in nightly.follow_up(self._desk)], ("intent_id", "person_id", "outcome", "cause"))

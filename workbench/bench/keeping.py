@@ -1,0 +1,83 @@
+"""How things stand, credentials, reports, and who may do what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench import views
+from workbench.bench.opened import Opened
+from workbench.errors import InputError, NotAllowedError
+from workbench.org import OrgIdentity
+from workbench.store import operators
+from workbench.trail import events
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.health import Banner, HealthLine
+
+
+class Keeping(Opened):
+    """The Workbench's part about health, reports and operators."""
+
+    def health(self) -> tuple[HealthLine, ...]:
+        """All checks in sentences: Salesforce, register, trail."""
+        from workbench import health
+
+        return health.health(self._desk)
+
+    def org_check(self) -> tuple[HealthLine, ...]:
+        """Whether Salesforce can be reached and lets us do the work, in sentences."""
+        from workbench import health
+
+        return health.org_lines(self._desk)
+
+    def banner(self) -> Banner:
+        """Which org, which register, who is at the keyboard, and what needs a look."""
+        from workbench import health
+
+        return health.banner(self.settings, self._desk)
+
+    def numbers(self) -> dict[str, int]:
+        """The figures of the day: people, unsubscribed, mismatches, open_batches, resubscribed."""
+        from workbench import health
+
+        return health.numbers(self._desk)
+
+    def login(self, *, client_id: str, client_secret: str) -> OrgIdentity:
+        """Try credentials and keep them in the operating system's keyring.
+
+        Raises:
+            OrgAuthenticationError: they were not accepted; nothing was kept.
+            SettingsError: there is no keyring.
+        """
+        from workbench.credentials import keep_credentials
+
+        return keep_credentials(self.settings.org, client_id=client_id, client_secret=client_secret)
+
+    def operators(self) -> pd.DataFrame:
+        """Who has and had which role: operator, role, granted_by, granted_at, revoked_by, revoked_at."""
+        with self.store.read() as tx:
+            columns = ("operator", "role", "granted_by", "granted_at", "revoked_by", "revoked_at")
+            return views.frame(operators.everyone(tx), columns)
+
+    def grant(self, name: str, role: str) -> None:
+        """Give an operator a role; for administrators."""
+        self._change_role(name, role, granted=True)
+
+    def revoke(self, name: str, role: str) -> None:
+        """Take a role from an operator; for administrators. The last administrator can't be revoked."""
+        self._change_role(name, role, granted=False)
+
+    def _change_role(self, name: str, role: str, *, granted: bool) -> None:
+        self._require("admin")
+        if role not in operators.ROLES or not name.strip():
+            raise InputError("there is no such role or no operator was named", f"Roles are {', '.join(operators.ROLES)}.")
+        with self.store.write() as tx:
+            if not granted and role == "admin" and operators.admins(tx) == {name}:
+                raise NotAllowedError("the last administrator can't be revoked", "Grant somebody else the role first.")
+            change = operators.grant if granted else operators.revoke
+            if change(tx, name, role, by=self.operator, at=self.clock()):
+                event = events.OperatorGranted if granted else events.OperatorRevoked
+                self._desk.trail.append(tx, event(operator=name, role=role))  # type: ignore[arg-type]  # one of ROLES, checked above
+                self._desk.trail.checkpoint(tx)

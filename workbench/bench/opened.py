@@ -1,0 +1,127 @@
+"""An opened workspace: settings, register, org, trail, and the operator; what every part of the Workbench stands on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from workbench.audit import Audit
+from workbench.desk import Desk
+from workbench.errors import NotAllowedError
+from workbench.evidence import EvidenceStore
+from workbench.policy import Policy
+from workbench.settings import Operator, Settings
+from workbench.signing import load_or_create_signer
+from workbench.store import operators, trail_log
+from workbench.store.database import Store
+from workbench.store.trail_log import TrailWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workbench.salesforce import SalesforceOrg
+    from workbench.worker import Progress
+
+    Listener = Callable[[Progress], None]
+
+T = TypeVar("T")
+
+
+class Opened(AbstractContextManager["Opened"]):
+    """One operator in one opened workspace. Use it as a context manager, or `close` it."""
+
+    def __init__(self, settings: Settings, operator: Operator) -> None:
+        """Open a workspace's register as this operator; `Workbench.open` finds both.
+
+        Raises:
+            StoreError: the register can't be opened or has another version.
+            TrailError: the key that signs the trail is missing or can't be read.
+        """
+        self.settings = settings
+        self._who = operator
+        self.store = Store(settings.database)
+        self.store.check_version()
+        self._desk = Desk(
+            folder=settings.folder,
+            store=self.store,
+            connect=lambda: self.org,
+            evidence=EvidenceStore(settings.evidence_folder),
+            policy=settings.policy,
+            trail=trail_writer(self.store, settings, operator),
+            clock=settings.clock,
+            operator=operator,
+        )
+        self.trail = Audit(self._desk)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.settings.name}, {self.settings.org.kind} org)"
+
+    @cached_property
+    def org(self) -> SalesforceOrg:
+        """Salesforce, one connection for this workbench; logs in at its first operation."""
+        from workbench.credentials import credentials_for
+        from workbench.salesforce import SalesforceOrg
+
+        return SalesforceOrg(credentials_for(self.settings.org), opt_out_fields=self.settings.org.opt_out_fields)
+
+    def close(self) -> None:
+        """Give sockets and database connections back."""
+        if "org" in vars(self):
+            self.org.close()
+        self.store.close()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace's folder."""
+        return self.settings.folder
+
+    @property
+    def policy(self) -> Policy:
+        """The organisation's rules, as read when the workspace was opened."""
+        return self.settings.policy
+
+    @property
+    def operator(self) -> str:
+        """Who is at the keyboard."""
+        return self._who.name
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """What the operator may do: any of analyst, admin, auditor."""
+        with self.store.read() as tx:
+            return operators.roles(tx, self.operator)
+
+    def clock(self) -> datetime:
+        """What time it is here, UTC."""
+        return self._desk.clock()
+
+    def _sealed(self, result: T) -> T:
+        """What a use case answered, once the events it appended are under a signed checkpoint."""
+        with self.store.write() as tx:
+            self._desk.trail.checkpoint(tx)
+        return result
+
+    def _intake(self, **more: Any) -> dict[str, Any]:
+        self._require("analyst", "admin")
+        return {"operator": self.operator, "now": self.clock(), "append_event": self._desk.trail.append} | more
+
+    def _require(self, *roles: str) -> None:
+        if not self.roles & set(roles):
+            raise NotAllowedError(f"this needs the role {' or '.join(roles)}")
+
+
+def trail_writer(store: Store, settings: Settings, operator: Operator) -> TrailWriter:
+    """The trail as this operator writes it, under the key that it began with."""
+    with store.read() as tx:
+        vkey = trail_log.vkey(tx)
+    ring = not os.environ.get("WORKBENCH_NO_KEYRING")
+    signer = load_or_create_signer(settings.name, settings.folder, keyring_allowed=ring, expected_vkey=vkey)
+    return TrailWriter(actor=operator.name, actor_auth=operator.auth, clock=settings.clock, signer=signer)

@@ -1,0 +1,200 @@
+"""The register: looking people up, taking them in from files, unsubscribing them, and their consents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import views
+from workbench.bench.opened import Opened
+from workbench.consent import Consent, Evidence
+from workbench.errors import InputError
+from workbench.person import UNSUBSCRIBE_SOURCES
+from workbench.store import consents, mismatches, people, review
+from workbench.store.review import Page
+from workbench.trail import events, leaf_time
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.intake import ImportResult, Named
+    from workbench.views import PersonCard
+
+
+class Reviewing(Opened):
+    """The Workbench's part about people, their unsubscribes and consents."""
+
+    def people(
+        self,
+        *,
+        unsubscribed: bool | None = None,
+        source: str | None = None,
+        text: str | None = None,
+        domain: str | None = None,
+        salesforce: str | None = None,
+        mismatch: str | None = None,
+        consent: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        person_ids: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """People who fit all filters, one row each, with the columns `views.PEOPLE`.
+
+        ``salesforce`` is opted_out, opted_in or no_record; ``mismatch`` a kind; ``consent`` whether one is on file.
+
+        Raises:
+            InputError: a filter's value is not one that it knows.
+        """
+        given = {name: value for name, value in locals().items() if name not in ("self", "limit") and value is not None}
+        with self.store.read() as tx:
+            return views.people_table(tx, given, limit=limit)
+
+    def review_page(
+        self,
+        filters: Mapping[str, Any],
+        *,
+        sort: str,
+        descending: bool,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """One page of the people grid; see `store.review.page`."""
+        with self.store.read() as tx:
+            return review.page(tx, filters, sort=sort, descending=descending, after=after, before=before, limit=limit)
+
+    def review_count(self, filters: Mapping[str, Any]) -> int:
+        """How many people fit the filters."""
+        with self.store.read() as tx:
+            return review.count(tx, filters)
+
+    def person(self, named: str) -> PersonCard:
+        """Everything about the person whom an address or id names.
+
+        Raises:
+            InputError: nobody, or several people share the address.
+        """
+        with self.store.read() as tx:
+            return views.card(tx, named)
+
+    def import_people(self, file: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False) -> ImportResult:
+        """Import people from a CSV file; idempotent, and never erases an opt-out.
+
+        Raises:
+            InputError: the file can't be read as such a CSV; nothing was changed.
+        """
+        from workbench.intake import import_people
+
+        return self._sealed(import_people(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
+
+    def import_unsubscribes(
+        self, file: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False
+    ) -> ImportResult:
+        """Import unsubscribes from a CSV file; only ever adds.
+
+        Raises:
+            InputError: the file can't be read as such a CSV; nothing was changed.
+        """
+        from workbench.intake import import_unsubscribes
+
+        return self._sealed(import_unsubscribes(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
+
+    def import_consents(
+        self, file: str | Path, evidence_dir: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False
+    ) -> ImportResult:
+        """Import consents from a CSV file, one row a person, evidence by file name in a folder.
+
+        Raises:
+            InputError, EvidenceError: file or folder can't be used; nothing was changed.
+        """
+        from workbench.intake import import_consents
+
+        imported = import_consents(
+            self.store,
+            self._desk.evidence,
+            Path(file),
+            evidence_dir=Path(evidence_dir),
+            mapping=mapping,
+            dry_run=dry_run,
+            defaults={"controller": self.policy.controller},
+            **self._intake(append_event=lambda tx, event, person: self._desk.trail.append(tx, event, person_id=person or None)),
+        )
+        return self._sealed(imported)
+
+    def people_in_file(self, file: str | Path) -> Named:
+        """The person ids that a CSV's ids or addresses name, and the lines that name nobody or several people.
+
+        Raises:
+            InputError: the file can't be read, or names nobody.
+        """
+        from workbench.intake import people_in_file
+
+        return people_in_file(self.store, Path(file))
+
+    def unsubscribe(self, person: str, *, source: str = "manual", detail: str = "") -> None:
+        """Unsubscribe one person in the register; always allowed, also while a batch runs: it wins.
+
+        Raises:
+            InputError: nobody is named so, or the source is unknown.
+        """
+        if source not in UNSUBSCRIBE_SOURCES:
+            raise InputError("an unsubscribe has no such source", f"Use one of: {', '.join(UNSUBSCRIBE_SOURCES)}.")
+        now = self.clock()
+        with self.store.write() as tx:
+            person_id = people.find(tx, person).person_id
+            episode = people.unsubscribe(
+                tx, person_id, opted_out_at=now, source=source, detail=detail, recorded_at=now, recorded_by=self.operator
+            )
+            event = events.UnsubscribeRecorded(unsubscribe_id=episode, opted_out_at=leaf_time(now), source=source, detail=detail)
+            self._desk.trail.append(tx, event, person_id=person_id)
+            mismatches.refresh(tx, now=now)
+            self._desk.trail.checkpoint(tx)
+
+    def record_consent(self, *, person: str, evidence: Sequence[Evidence], **fields: Any) -> Consent:
+        """Record a consent with its evidence files; the fields are those of `Consent`.
+
+        Raises:
+            InputError: nobody is named so, or a field's value is not one that a consent can have.
+            EvidenceError: a file can't be stored; nothing was recorded.
+        """
+        from workbench.recording import record_consent
+
+        with self.store.read() as tx:
+            who = people.find(tx, person)
+        recorded = record_consent(
+            self.store, self._desk.evidence, person=who, evidence=evidence, policy=self.policy, fields=fields, **self._intake()
+        )
+        return self._sealed(recorded)
+
+    def withdraw_consent(self, consent_id: str, *, method: str) -> Consent:
+        """Note that a person withdrew a consent.
+
+        Raises:
+            InputError: there is no such consent.
+        """
+        self._require("analyst", "admin")
+        now = self.clock()
+        with self.store.write() as tx:
+            consent = consents.withdraw(tx, consent_id, at=now, method=method)
+            people.restate(tx, [consent.person_id])  # a decision taken before this one no longer holds
+            event = events.ConsentWithdrawn(consent_id=consent_id, withdrawn_at=leaf_time(now), withdrawal_method=method)
+            self._desk.trail.append(tx, event, person_id=consent.person_id)
+            self._desk.trail.checkpoint(tx)
+        return consent
+
+    def consents(self, person: str | None = None) -> pd.DataFrame:
+        """Consents on file, newest first: one person's, or all."""
+        with self.store.read() as tx:
+            if person is None:
+                return views.consents_table(consents.everyones(tx))
+            who = people.find(tx, person).person_id
+            return views.consents_table(consents.of_people(tx, [who]).get(who, ()))
+
+    def verify_consents(self) -> pd.DataFrame:
+        """Re-hash every evidence file: columns sha256, state (intact, altered, missing)."""
+        with self.store.read() as tx:
+            digests = consents.all_digests(tx)
+        return views.frame([{"sha256": d, "state": self._desk.evidence.check(d)} for d in digests], ("sha256", "state"))
