@@ -81,7 +81,8 @@ def serve(options: Options, *, ready: Callable[[dict[str, str]], None] | None = 
     try:
         asyncio.run(_serve(org, (api, control), lambda: (ready or _print)(facts), options))
     finally:
-        login.unlink(missing_ok=True)
+        if login:
+            login.unlink(missing_ok=True)
 
 
 async def _serve(org: Org, sockets: tuple[socket.socket, socket.socket], ready: Callable[[], None], options: Options) -> None:
