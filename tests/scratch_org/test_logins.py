@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -49,6 +48,6 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     path = logins.keep(FACTS)
     assert path is not None
     elsewhere = tmp_path / "elsewhere.json"
-    os.replace(path, elsewhere)
+    path.replace(elsewhere)
     path.symlink_to(elsewhere)
     assert logins.find("http://127.0.0.1:1234") == ("", "")
