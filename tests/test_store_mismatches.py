@@ -549,18 +549,28 @@ def test_since_only_moves_back(tx, made):
     assert one(tx, "opted_out_only_in_salesforce").since == hours(5)
 
 
-def test_a_refresh_tells_what_came_and_went_of_the_kinds_on_the_trail(tx, made):
-    made.person("ann@example.com", lead(1))
+def test_a_refresh_tells_the_trail_which_findings_came_and_went(tx, made):
+    ann = made.person("ann@example.com", lead(1))
+    made.out(ann)
+    made.close(ann, at=hours(3), intent_id=None)
     made.record(1, out=True)
     records.relink(tx)
-    came = mismatches.refresh(tx, NOW)
-    assert [f.kind for f in came.found] == ["opted_out_only_in_salesforce"]
-    assert came.resolved == ()
-    assert (came.counts["opted_out_only_in_salesforce"], came.counts["origin_unknown"], came.counts["relapse"]) == (1, 1, 0)
-    assert mismatches.refresh(tx, NOW).found == ()
-    made.record(1, at=hours(1))
-    went = mismatches.refresh(tx, NOW, resolved_by="sync 7")
-    assert [(f.kind, f.resolved_by) for f in went.resolved] == [("opted_out_only_in_salesforce", "sync 7")]
+    told = []
+
+    def append(_tx, event, *, batch_id=None, intent_id=None, person_id=None):
+        told.append((event, person_id))
+
+    came = mismatches.refresh(tx, NOW, append_event=append)
+    assert (came.counts["opted_out_only_in_salesforce"], came.counts["relapse"]) == (1, 0)
+    (finding,) = came.found
+    assert [(e.action, e.kind, e.mismatch_id, p) for e, p in told] == [
+        ("mismatch_found", "resubscribed_without_consent", finding.mismatch_id, ann)
+    ]
+    assert mismatches.refresh(tx, NOW, append_event=append).found == ()
+    made.out(ann, at=hours(9))
+    mismatches.refresh(tx, NOW, resolved_by="sync 7", append_event=append)
+    assert [(e.action, p) for e, p in told[1:]] == [("mismatch_resolved", ann)]
+    assert told[1][0].resolved_by == "sync 7"
 
 
 def test_counts_show_every_kind_and_who_is_late(tx, made):

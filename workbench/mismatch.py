@@ -26,11 +26,11 @@ KINDS: dict[str, str] = {
 }
 """Every kind of mismatch by its stable code, with what it means."""
 
-ON_TRAIL = tuple(kind for kind in KINDS if kind not in ("never_syncs", "link_broken", "orphan_opt_out", "origin_unknown"))
-"""Kinds whose coming and going are events of the trail: somebody is, or was, in two states at once.
+ON_TRAIL = ("relapse", "resubscribed_without_consent")
+"""Kinds whose coming and going are events of the trail: findings about what somebody did.
 
-The others tell of a missing link or of missing history. There is one for a good part of a register on the first day, and
-nothing about a person's status follows from them; their table keeps when each was seen and resolved.
+The others are a state of the two systems that the sync ends, and what the sync writes is on the trail; their table keeps when
+each was seen and resolved.
 """
 
 NO_LONGER_FOUND = "no longer found"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
@@ -18,6 +18,7 @@ from workbench.store import schema as s
 from workbench.store.database import Transaction
 from workbench.store.mismatches import opposed, status, ties
 from workbench.store.records import own_users
+from workbench.trail import Event, events
 
 t = s.mismatch
 KEY = ("kind", "person_id", "record_id")
@@ -68,12 +69,34 @@ class Refreshed:
     resolved: tuple[Mismatch, ...]
 
 
-def refresh(tx: Transaction, now: datetime, *, resolved_by: str = NO_LONGER_FOUND) -> Refreshed:
-    """Look for every kind of mismatch and bring the table in line; what is gone counts as resolved by ``resolved_by``."""
+class AppendEvent(Protocol):
+    """Appends an event to the trail in the caller's transaction."""
+
+    def __call__(
+        self,
+        tx: Transaction,
+        event: Event,
+        *,
+        batch_id: str | None = None,
+        intent_id: str | None = None,
+        person_id: str | None = None,
+    ) -> object:
+        """Append it."""
+
+
+def refresh(
+    tx: Transaction, now: datetime, *, resolved_by: str = NO_LONGER_FOUND, append_event: AppendEvent | None = None
+) -> Refreshed:
+    """Look for every kind of mismatch and bring the table in line; what is gone counts as resolved by ``resolved_by``.
+
+    With ``append_event`` the findings that came and went (`ON_TRAIL`) are told to the trail.
+    """
     with _seen_now(tx):
         _confirm(tx, now)
         resolved = _both(tx, lambda on_trail: _resolution(now, resolved_by, on_trail=on_trail))
         found = _both(tx, lambda on_trail: _addition(now, on_trail=on_trail))
+    if append_event is not None:
+        _tell(tx, append_event, found=found, resolved=resolved)
     return Refreshed(counts={c.kind: c.open for c in counts(tx, now)}, found=found, resolved=resolved)
 
 
@@ -87,6 +110,16 @@ SEEN = sa.Table(
 )
 SAME = sa.and_(*(t.c[name] == SEEN.c[name] for name in KEY))
 OPEN = t.c.resolved_at.is_(None)
+
+
+def _tell(tx: Transaction, append_event: AppendEvent, *, found: tuple[Mismatch, ...], resolved: tuple[Mismatch, ...]) -> None:
+    for one in found:
+        records = (one.record_id,) if one.record_id else ()
+        came = events.MismatchFound(mismatch_id=one.mismatch_id, kind=one.kind, records=records, detail=one.detail)
+        append_event(tx, came, person_id=one.person_id or None)
+    for one in resolved:
+        went = events.MismatchResolved(mismatch_id=one.mismatch_id, kind=one.kind, resolved_by=one.resolved_by)
+        append_event(tx, went, person_id=one.person_id or None)
 
 
 @contextmanager
