@@ -60,7 +60,7 @@ def _kept(org: OrgSettings) -> tuple[str, str]:
         client_id, secret = json.loads(kept) if kept else ("", "")
     except KeyringError:
         return "", ""  # no keyring on this machine: the environment is the only place
-    except ValueError:
+    except (ValueError, TypeError):
         raise SettingsError(
             "the keyring's entry for this org can't be read", "Log in again with `workbench org login`."
         ) from None

@@ -9,7 +9,8 @@ from typing import Literal
 
 from workbench.audit import Audit
 from workbench.desk import Desk
-from workbench.errors import OrgError, WorkbenchError
+from workbench.errors import WorkbenchError
+from workbench.org import OrgError
 from workbench.resubscription import FINAL
 from workbench.salesforce import check_org
 from workbench.settings import Settings

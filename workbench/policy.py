@@ -167,7 +167,7 @@ def starting_policy(controller: str) -> str:
     """`DEFAULT_POLICY` with the controller filled in: the policy file of a new workspace."""
     import json
 
-    return DEFAULT_POLICY.replace(EMPTY_CONTROLLER, f"controller = {json.dumps(controller.strip())}", 1)
+    return DEFAULT_POLICY.replace(EMPTY_CONTROLLER, f"controller = {json.dumps(controller.strip(), ensure_ascii=False)}", 1)
 
 
 def load_policy(text: str, *, name: str) -> Policy:

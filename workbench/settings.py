@@ -180,15 +180,24 @@ def write_new(
     """Write the files of a new workspace; folders are private to the operator.
 
     Raises:
-        WorkspaceError: the folder already is one.
+        WorkspaceError: the folder already is one, or can't be written.
+        SettingsError: a value that a workspace's files can't have; nothing was written.
     """
     if (folder / FILE).exists():
         raise WorkspaceError("this folder already is a workspace", "Use it as it is, or name another folder.")
-    for part in (folder, folder / "evidence", folder / "issued", folder / "notebooks"):
-        part.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / POLICY_FILE).write_text(starting_policy(controller), encoding="utf-8")
     fields = ", ".join(f'"{field}"' for field in opt_out_fields)
-    (folder / FILE).write_text(NEW_SETTINGS.format(name=name, kind=kind, url=url, fields=fields), encoding="utf-8")
+    text, policy = NEW_SETTINGS.format(name=name, kind=kind, url=url, fields=fields), starting_policy(controller)
+    _checked(text, FILE)
+    load_policy(policy, name=POLICY_FILE)
+    try:
+        for part in (folder, folder / "evidence", folder / "issued", folder / "notebooks"):
+            part.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / POLICY_FILE).write_text(policy, encoding="utf-8")
+        (folder / FILE).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WorkspaceError(
+            f"the workspace can't be written ({error.strerror})", "Check the folder and its permissions."
+        ) from None
 
 
 def point_at(folder: Path, url: str) -> None:
@@ -219,14 +228,18 @@ def _os_user() -> str:
 
 
 def _parsed(path: Path) -> _File:
+    return _checked(_text(path), path.name)
+
+
+def _checked(text: str, name: str) -> _File:
     try:
-        return _File.model_validate(tomllib.loads(_text(path)))
+        return _File.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path.name} is not valid TOML: {error}") from None
+        raise SettingsError(f"{name} is not valid TOML: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{path.name}: {where}: {first['msg']}") from None
+        raise SettingsError(f"{name}: {where}: {first['msg']}") from None
 
 
 def _text(path: Path) -> str:
