@@ -27,7 +27,7 @@ class Comparing(Opened):
         """
         from workbench.pull import pull
 
-        return pull(self.store, self.org, now=self.clock(), full=full, progress=progress, append_event=self._desk.trail.append)
+        return pull(self._desk, full=full, listener=progress)
 
     def mismatches(self, kind: str | None = None, *, refresh: bool = False, resolved: bool = False) -> pd.DataFrame:
         """Where register and Salesforce disagree, with the columns `views.MISMATCHES`; ``refresh`` reads Salesforce first.

@@ -150,7 +150,7 @@ class Reviewing(Opened):
             )
             event = events.UnsubscribeRecorded(unsubscribe_id=episode, opted_out_at=leaf_time(now), source=source, detail=detail)
             self._desk.trail.append(tx, event, person_id=person_id)
-            mismatches.refresh(tx, now=now)
+            mismatches.refresh(tx, now, append_event=self._desk.trail.append)
             self._desk.trail.checkpoint(tx)
 
     def record_consent(self, *, person: str, evidence: Sequence[Evidence], **fields: Any) -> Consent:

@@ -73,6 +73,13 @@ def intents(
     return tuple(_from_row(r) for r in tx.execute(query.limit(limit)).mappings())
 
 
+def resubscribed(tx: Transaction) -> tuple[Intent, ...]:
+    """For everybody resubscribed and not undone, the newest intent that did it, in order of person."""
+    query = sa.select(s.intent).where(s.intent.c.state == str(State.DONE)).order_by(s.intent.c.person_id, s.intent.c.done_at)
+    newest = {row["person_id"]: row for row in tx.execute(query).mappings()}
+    return tuple(_from_row(row) for row in newest.values())
+
+
 def by_state(tx: Transaction, batch_id: str) -> Counter[State]:
     """How many people of a batch are in each state."""
     query = (

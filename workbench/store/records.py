@@ -137,6 +137,15 @@ def upsert_history(tx: Transaction, changes: Sequence[FieldChange]) -> None:
         tx.execute(_insert(tx, _h).on_conflict_do_nothing(), values)
 
 
+def changed(tx: Transaction, rows: Sequence[OrgRow]) -> int:
+    """How many of these rows the register does not have with this stamp."""
+    known = {}
+    for ids in _portions(r.record_id for r in rows):
+        found = tx.execute(sa.select(_r.c.record_id, _r.c.system_modstamp).where(_r.c.record_id.in_(ids)))
+        known |= {r.record_id: r.system_modstamp for r in found}
+    return sum(known.get(r.record_id) != r.system_modstamp for r in rows)
+
+
 def mark_missing(tx: Transaction, record_ids: Iterable[str], *, seen_at: datetime) -> int:
     """Mark records that the org no longer knows as deleted; returns how many were not marked before."""
     marked = 0
@@ -146,10 +155,15 @@ def mark_missing(tx: Transaction, record_ids: Iterable[str], *, seen_at: datetim
     return marked
 
 
-def store_reading(tx: Transaction, reading: Reading, *, seen_at: datetime) -> None:
-    """Store what was read about some people: rows, history, and ids that the org no longer knows. Links are left as they are."""
-    last = last_snapshot(tx)
-    upsert_rows(tx, reading.rows, snapshot_id=last.snapshot_id if last else "", seen_at=seen_at)
+def store_reading(tx: Transaction, reading: Reading, *, seen_at: datetime, snapshot_id: str | None = None) -> None:
+    """Store what was read about some people: rows, history, and ids that the org no longer knows. Links are left as they are.
+
+    Without ``snapshot_id`` the rows count as part of the last snapshot.
+    """
+    if snapshot_id is None:
+        last = last_snapshot(tx)
+        snapshot_id = last.snapshot_id if last else ""
+    upsert_rows(tx, reading.rows, snapshot_id=snapshot_id, seen_at=seen_at)
     upsert_history(tx, reading.history)
     mark_missing(tx, reading.missing, seen_at=seen_at)
 
@@ -217,6 +231,25 @@ def rows_by_ids(tx: Transaction, record_ids: Iterable[str]) -> dict[str, OrgRow]
     for ids in _portions(record_ids):
         found |= {r["record_id"]: _as_row(r) for r in tx.execute(sa.select(_r).where(_r.c.record_id.in_(ids))).mappings()}
     return found
+
+
+def stamps(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[datetime, bool]]:
+    """By record id, the stored SystemModstamp and whether the record was deleted; unknown ids are left out."""
+    found: dict[str, tuple[datetime, bool]] = {}
+    for ids in _portions(record_ids):
+        query = sa.select(_r.c.record_id, _r.c.system_modstamp, _r.c.is_deleted).where(_r.c.record_id.in_(ids))
+        found |= {x.record_id: (x.system_modstamp, x.is_deleted) for x in tx.execute(query)}
+    return found
+
+
+def owners(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Everyone linked to each record, by record id; records of nobody are left out."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for ids in _portions(record_ids):
+        query = sa.select(_l.c.record_id, _l.c.person_id).where(_l.c.record_id.in_(ids))
+        for x in tx.execute(query.order_by(_l.c.record_id, _l.c.person_id)):
+            found[x.record_id].append(x.person_id)
+    return {record_id: tuple(people) for record_id, people in found.items()}
 
 
 def rows_of_people(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[OrgRow, ...]]:

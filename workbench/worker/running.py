@@ -121,5 +121,5 @@ def _end(desk: Desk, batch: Batch, *, cause: str) -> None:
         people = [i.person_id for i in batches.intents(tx, batch.batch_id)]
         leases.release(tx, people, holder=f"batch:{batch.batch_id}")
         records.relink(tx, people)
-        mismatches.refresh(tx, now=desk.clock())
+        mismatches.refresh(tx, desk.clock(), append_event=desk.trail.append)
         desk.trail.checkpoint(tx)

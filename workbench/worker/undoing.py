@@ -37,7 +37,7 @@ def undo(desk: Desk, batch_id: str) -> Outcome:
             desk.trail.append(tx, event, batch_id=batch.batch_id)
             if not failed:
                 batches.let_go(tx, batch.batch_id)
-            mismatches.refresh(tx, now=desk.clock())
+            mismatches.refresh(tx, desk.clock(), append_event=desk.trail.append)
             desk.trail.checkpoint(tx)
     with desk.store.read() as tx:
         return outcome_of(desk, batches.get(tx, batch.batch_id))
