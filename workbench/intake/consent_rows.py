@@ -11,7 +11,7 @@ from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, 
 from workbench.intake import values
 from workbench.intake.columns import Columns
 from workbench.intake.files import Row
-from workbench.intake.roster import Named
+from workbench.intake.roster import Sought
 from workbench.person import Person, new_id, normalize_address
 
 CHOICES = {
@@ -37,7 +37,7 @@ class ConsentRow:
     """What one row says; ``refusal`` is why it can't be understood ("" when it can)."""
 
     row: Row
-    named: Named
+    named: Sought
     stated: Mapping[str, Any]
     evidence_names: tuple[str, ...]
     refusal: str
@@ -67,7 +67,7 @@ class Reader:
     def read(self, row: Row) -> ConsentRow:
         """The row's values; blank cells leave a field at its default."""
         if row.reason:
-            return ConsentRow(row=row, named=Named(), stated={}, evidence_names=(), refusal=row.reason)
+            return ConsentRow(row=row, named=Sought(), stated={}, evidence_names=(), refusal=row.reason)
         refusals: list[str] = []
         stated = dict(self._stated(row, refusals))
         if stated.pop("given_on_a_day", False):
@@ -88,14 +88,14 @@ class Reader:
     def _cell(self, row: Row, field: str) -> str:
         return self.columns.read(row.cells, field) or self.defaults.get(field, "")
 
-    def _named(self, row: Row, refusals: list[str]) -> Named:
+    def _named(self, row: Row, refusals: list[str]) -> Sought:
         person, email = self._cell(row, "person"), self._cell(row, "email")
         if "@" in person:
             person, email = "", email or person
         address = normalize_address(email)
         if email and not address:
             refusals.append("this can't be an e-mail address")
-        return Named(external_id=person, email=address)
+        return Sought(external_id=person, email=address)
 
     def _stated(self, row: Row, refusals: list[str]) -> dict[str, Any]:
         stated: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from workbench.intake import columns, optouts, values
 from workbench.intake.files import Row
 from workbench.intake.optouts import OptOut, Reading
 from workbench.intake.result import ImportResult, RowVerdict, Tally
-from workbench.intake.roster import Entry, Named, Roster
+from workbench.intake.roster import Entry, Sought, Roster
 from workbench.intake.run import Import, carried_out, in_chunks, opened
 from workbench.person import Person, new_id
 from workbench.store import imports
@@ -34,7 +34,7 @@ class PersonRow:
     """One row of a file of people; ``refusal`` says why it can't come in ("" when it can)."""
 
     row: Row
-    named: Named
+    named: Sought
     email_as_given: str
     texts: Mapping[str, str]
     opt_out: OptOut | None
@@ -203,7 +203,7 @@ class _Chunk:
             else "the row was rejected, and its opt-out is not in the register: mend and import it",
         )
 
-    def _meant(self, named: Named) -> list[Entry]:
+    def _meant(self, named: Sought) -> list[Entry]:
         entry = self.roster.by_id(named.external_id)
         return [entry] if entry else self.roster.by_record(named.record_ids) or self.roster.by_email(named.email)
 
@@ -230,7 +230,7 @@ class _Chunk:
         self.intake.seen.add(entry.person.person_id)
 
 
-def _another(person: Person, named: Named, *, record_ids: bool) -> bool:
+def _another(person: Person, named: Sought, *, record_ids: bool) -> bool:
     """Whether a person can't be the one whom a row names: another person id, or (where asked) other Salesforce ids."""
     if named.external_id and person.external_id:
         return True
@@ -242,7 +242,7 @@ def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> P
         return found.read(row.cells, field)
 
     if row.reason:
-        return PersonRow(row=row, named=Named(), email_as_given="", texts={}, opt_out=None, refusal=row.reason)
+        return PersonRow(row=row, named=Sought(), email_as_given="", texts={}, opt_out=None, refusal=row.reason)
     refusals: list[str] = []
     opt_out = optouts.said(
         flag=cell("unsubscribed"),
@@ -253,7 +253,7 @@ def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> P
         reading=reading,
         note=lambda problem: tally.note(row.line, problem),
     )
-    named = Named(
+    named = Sought(
         external_id=_or_refuse(values.line_of_text, cell("external_id"), "", refusals),
         record_ids=_or_refuse(values.record_ids, cell("salesforce_id"), (), refusals),
         email=_or_refuse(values.address, cell("email"), "", refusals),

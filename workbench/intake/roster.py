@@ -31,7 +31,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class Sought:
     """What a row offers to find its person by."""
 
     external_id: str = ""
@@ -42,7 +42,7 @@ class Named:
 class Roster:
     """The people at hand while some rows are taken in."""
 
-    def __init__(self, tx: Transaction, named: Sequence[Named]) -> None:
+    def __init__(self, tx: Transaction, named: Sequence[Sought]) -> None:
         found = imports.candidates(
             tx,
             ids={n.external_id for n in named if n.external_id},

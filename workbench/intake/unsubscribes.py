@@ -12,7 +12,7 @@ from workbench.intake.files import Row
 from workbench.intake.optouts import OptOut, Reading
 from workbench.intake.people import AppendEvent, Suppressed
 from workbench.intake.result import ImportResult, RowVerdict, Tally
-from workbench.intake.roster import Entry, Named, Roster
+from workbench.intake.roster import Entry, Sought, Roster
 from workbench.intake.run import Import, carried_out, in_chunks, opened
 from workbench.person import Person, new_id, normalize_address
 from workbench.store.database import Store, Transaction
@@ -24,7 +24,7 @@ class UnsubscribeRow:
     """One row of a file of unsubscribes: whom it names, and the opt-out it states."""
 
     row: Row
-    named: Named
+    named: Sought
     email_as_given: str
     opt_out: OptOut | None  # None where the row can't be read
 
@@ -97,7 +97,7 @@ class _Chunk:
         else:
             self.run.reject(row.row, _refusal(row))
 
-    def _meant(self, named: Named) -> list[Entry]:
+    def _meant(self, named: Sought) -> list[Entry]:
         """The person with the id and everyone with the address."""
         entry = self.roster.by_id(named.external_id)
         by_record = self.roster.by_record(named.record_ids)
@@ -127,7 +127,7 @@ def _refusal(row: UnsubscribeRow) -> str:
 
 def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> UnsubscribeRow:
     if row.reason:
-        return UnsubscribeRow(row, Named(), "", None)
+        return UnsubscribeRow(row, Sought(), "", None)
     person, email = found.read(row.cells, "person"), found.read(row.cells, "email")
     if "@" in person:
         person, email = "", email or person
@@ -140,7 +140,7 @@ def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> U
     )
     # Not checked for syntax: an odd address that mail once went to must be able to opt out.
     return UnsubscribeRow(
-        row, Named(external_id=person, record_ids=_record_ids(person), email=normalize_address(email)), email, opt_out
+        row, Sought(external_id=person, record_ids=_record_ids(person), email=normalize_address(email)), email, opt_out
     )
 
 
