@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -160,7 +161,12 @@ def events(
     else:
         query = query.order_by(e.c.seq)
     for row in tx.execute(query.execution_options(yield_per=1000)):
-        yield StoredEvent(*row)
+        yield StoredEvent(row.seq, *(_as_bytes(value) for value in row[1:]))
+
+
+def _as_bytes(value: Any) -> Any:
+    """A stored value as the bytes it claims to be: who tampers with SQLite may leave a text or number where bytes belong."""
+    return value if value is None or isinstance(value, bytes) else str(value).encode()
 
 
 def checkpoints(tx: Transaction) -> tuple[tuple[int, str, datetime], ...]:
