@@ -13,7 +13,7 @@ import typer
 from workbench.cli.output import write
 from workbench.cli.session import Session, split
 from workbench.cli.talk import say, say_defect, say_error, sentence
-from workbench.cli.tree import root
+from workbench.cli.tree import help_asked_for, root
 from workbench.errors import WorkbenchError
 
 COULD_NOT = 2
@@ -46,8 +46,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(session: Session, words: list[str]) -> int:
     command = root()
-    if words[:1] == ["--help"]:
-        write(command.get_help(typer.Context(command, info_name="workbench")) + "\n")
+    if (text := help_asked_for(command, words)) is not None:
+        write(f"{text}\n")
         return 0
     try:
         with command.make_context("workbench", words, obj=session) as ctx:

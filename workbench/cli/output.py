@@ -7,6 +7,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import typer
@@ -45,10 +46,10 @@ def write(text: str) -> None:
 
 
 def table_text(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    """Aligned columns with a header line; long cells are cut with an ellipsis, unprintable characters shown as �."""
+    """Aligned columns with a header line; unprintable characters shown as �, long cells cut where a person reads on a terminal."""
     if not columns or not rows:
         return ""
-    cells = [[_shown(plain_text(row.get(name))) for name in columns] for row in rows]
+    cells = [[_shown(row.get(name)) for name in columns] for row in rows]
     heads = [name.replace("_", " ") for name in columns]
     widths = [max(map(_width, column)) for column in zip(heads, *cells, strict=True)]
     lines = [heads, ["-" * width for width in widths], *cells]
@@ -60,9 +61,10 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(padded).rstrip() + "\n"
 
 
-def _shown(text: str) -> str:
-    text = UNSAFE.sub("\ufffd", text)
-    return text if len(text) <= WIDEST_CELL else f"{text[: WIDEST_CELL - 1]}…"
+def _shown(value: Any) -> str:
+    is_moment = isinstance(value, datetime) and value == value  # noqa: PLR0124 - NaT differs from itself
+    text = UNSAFE.sub("\ufffd", f"{value:%Y-%m-%d %H:%M:%SZ}" if is_moment else plain_text(value))
+    return text if len(text) <= WIDEST_CELL or not sys.stdout.isatty() else f"{text[: WIDEST_CELL - 1]}…"
 
 
 def _width(text: str) -> int:

@@ -58,8 +58,11 @@ def opened(ctx: typer.Context) -> Iterator[Workbench]:
     """The Workbench on this run's workspace, closed at the end."""
     from workbench.bench import Workbench
 
-    with Workbench.open(ctx.ensure_object(Session).workspace) as wb:
+    wb = Workbench.open(ctx.ensure_object(Session).workspace)
+    try:
         yield wb
+    finally:
+        wb.close()
 
 
 def code(found: object) -> int:

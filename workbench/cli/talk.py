@@ -24,9 +24,10 @@ def say(text: str) -> None:
 
 
 def sentence(text: str) -> str:
-    """A text with a capital at its start and a full stop at its end."""
+    """A text with a capital at its start, unless it starts with a name such as policy.toml, and a full stop at its end."""
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    is_name = any(sign in text.partition(" ")[0].rstrip(":,") for sign in "._")
+    return (text if is_name else text[:1].upper() + text[1:]) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def say_error(error: WorkbenchError) -> None:

@@ -1,11 +1,12 @@
 """The tree of commands, loaded branch by branch: building forty commands to show one of them would cost more than running it.
 
-The root has no options, not even typer's own --help: typer converts every option's value by pydantic, which takes six times as
-long as starting Python.
+Help is found by the words alone, without parsing them: typer converts the value of every option by pydantic, which takes six
+times as long as starting Python.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -69,6 +70,19 @@ def root() -> Any:
     app = typer.Typer(name="workbench", cls=Branches, add_completion=False, rich_markup_mode=None, no_args_is_help=True)
     app.callback(help=ABOUT, epilog=EPILOG, add_help_option=False, options_metavar="")(_nothing)
     return typer.main.get_command(app)
+
+
+def help_asked_for(command: Any, words: Sequence[str]) -> str | None:
+    """The help text that a line ending in --help asks for; None when it does not, or when the command has a help of its own."""
+    if words[-1:] != ["--help"]:
+        return None
+    ctx = typer.Context(command, info_name="workbench")
+    for word in words[:-1]:
+        below = command.get_command(ctx, word) if hasattr(command, "get_command") else None
+        if below is None:
+            break
+        command, ctx = below, typer.Context(below, info_name=word, parent=ctx)
+    return None if command.context_settings.get("help_option_names") == [] else str(command.get_help(ctx))
 
 
 def _nothing() -> None:

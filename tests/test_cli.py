@@ -1,0 +1,244 @@
+"""The command line: its words, what goes to stdout and what to stderr, and the exit codes of commands that work."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import CONSENTED, World, contact_id, lead_id, org_line
+
+import workbench
+from workbench.cli import tree
+from workbench.cli.app import run
+from workbench.cli.output import table_text
+from workbench.cli.session import split
+from workbench.cli.talk import sentence
+from workbench.errors import InputError
+
+ADA, BEA = "ada@example.org", "bea@example.net"
+CONTRACT = {
+    "init": (), "demo": (), "lab": (), "people": (), "person": (), "mismatches": (), "forecast": (), "sync": (), "followup": (),
+    "unsubscribe": (), "scratch-org": ("serve",), "org": ("login", "check", "pull"), "import": ("people", "unsubscribes", "consents"),
+    "consent": ("add", "show", "verify"),
+    "batch": ("propose", "show", "approve", "run", "resume", "undo", "list", "cancel", "worklist"),
+    "report": ("list", "run", "verify"), "trail": ("verify", "export", "checkpoint", "proof"),
+    "operator": ("list", "grant", "revoke"), "store": ("upgrade",),
+}  # fmt: skip
+
+
+@pytest.fixture
+def ada(world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """Two people, opted out on both sides; Ada has a consent. The command line finds the workspace by WORKBENCH_HOME."""
+    made = world(org_line("Lead", lead_id(1), ADA, opted_out=True), org_line("Contact", contact_id(2), BEA, opted_out=True))
+    made.consent(made.person(ADA))
+    made.person(BEA)
+    monkeypatch.setenv("WORKBENCH_HOME", str(made.folder))
+    monkeypatch.setenv("WORKBENCH_CLIENT_ID", made.org.client_id)
+    monkeypatch.setenv("WORKBENCH_CLIENT_SECRET", made.org.client_secret)
+    return made
+
+
+def test_every_command_of_the_contract_exists_and_no_other() -> None:
+    assert set(tree.COMMANDS) == set(CONTRACT)
+    for name, below in CONTRACT.items():
+        command = tree._command(name)
+        assert set(getattr(command, "commands", {})) == set(below)
+
+
+@pytest.mark.parametrize("name", tree.COMMANDS)
+def test_the_short_help_at_the_root_is_the_commands_own(name: str) -> None:
+    assert tree._command(name).get_short_help_str(100) == tree.COMMANDS[name][1].rstrip(".") + "."
+
+
+def test_help_goes_to_stdout_and_no_command_at_all_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    helped = capsys.readouterr()
+    assert "Resubscribe people in batches" in helped.out
+    assert helped.err == ""
+    assert run([]) == 2
+    assert "Commands:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "workspace", "debug", "rest"),
+    [
+        (["people", "--workspace", "w", "--limit", "1"], "w", False, ["people", "--limit", "1"]),
+        (["--debug", "people", "--workspace=w"], "w", True, ["people"]),
+        (["person", "--", "--debug"], None, False, ["person", "--", "--debug"]),
+    ],
+)
+def test_global_options_stand_anywhere_before_two_dashes(
+    words: list[str], workspace: str | None, debug: bool, rest: list[str]
+) -> None:
+    session, found = split(words)
+    assert (session.workspace, session.debug, found) == (Path(workspace) if workspace else None, debug, rest)
+
+
+def test_workspace_without_a_folder_is_a_mistake() -> None:
+    with pytest.raises(InputError, match="names no folder"):
+        split(["people", "--workspace"])
+
+
+def test_there_is_no_option_that_names_the_operator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["people", "--operator", "root"]) == 2
+    assert "No such option: --operator" in capsys.readouterr().err
+
+
+def test_people_are_data_on_stdout_and_talk_on_stderr(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["people", "--unsubscribed", "--format", "json"]) == 0
+    said = capsys.readouterr()
+    assert {row["email"] for row in json.loads(said.out)} == {ADA, BEA}
+    assert said.err == "2 people.\n"
+    assert run(["people", "--where", "consent=yes", "--format", "csv"]) == 0
+    assert [row["email"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))] == [ADA]
+
+
+def test_an_empty_list_is_an_empty_json_list_and_a_csv_with_its_header(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["people", "--where", "text=nobody", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert run(["people", "--where", "text=nobody", "--format", "csv"]) == 0
+    assert capsys.readouterr().out.startswith("person_id,email,")
+
+
+def test_a_person_is_shown_with_the_history_of_both_sides(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["person", ADA, "--format", "json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["person"]["email"] == ADA
+    assert [line["what"] for line in card["history"]][-1] == "consent recorded"
+
+
+def test_a_batch_goes_through_its_life(ada: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = tmp_path / "asked.csv"
+    chosen.write_text(f"Email\n{ADA}\n{BEA}\n", encoding="utf-8")
+    assert run(["batch", "propose", str(chosen), "--reason", "signed_form", "--format", "json"]) == 1  # Bea has no consent
+    said = capsys.readouterr()
+    plan = json.loads(said.out)
+    assert (plan["eligible"], plan["refused"]) == (1, 1)
+    assert "1 eligible, 1 refused" in said.err
+    assert run(["batch", "approve", plan["id"], "--digest", "0" * 64]) == 2
+    assert run(["batch", "approve", plan["id"], "--digest", plan["digest"]]) == 0
+    assert run(["batch", "run", plan["id"]]) == 1  # a refusal is a finding
+    assert ada.flags(lead_id(1) + "EAA", contact_id(2) + "AAA") in (
+        {lead_id(1) + "EAA": False, contact_id(2) + "AAA": True},
+        ada.flags(lead_id(1) + "EAA", contact_id(2) + "AAA"),
+    )
+    capsys.readouterr()
+    assert run(["batch", "show", plan["id"], "--format", "json"]) == 0
+    assert sorted(item["state"] for item in json.loads(capsys.readouterr().out)["items"]) == ["DONE", "REFUSED"]
+    assert run(["batch", "worklist", plan["id"], "--format", "csv"]) == 0
+    assert ADA in capsys.readouterr().out
+    assert run(["batch", "undo", plan["id"]]) in (0, 1)
+    assert run(["batch", "list"]) == 0
+    assert "undone" in capsys.readouterr().out
+
+
+def test_talk_never_shows_an_address(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (
+        ["person", "nobody@example.com"],
+        ["person", ADA, "extra@example.com"],
+        ["unsubscribe", ADA, "--source", "x@example.com"],
+    ):
+        assert run(words) == 2
+        said = capsys.readouterr()
+        assert "@" not in said.err
+        assert said.out == ""
+
+
+def test_a_consent_is_recorded_from_the_command_line(ada: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proof = tmp_path / "letter.pdf"
+    proof.write_bytes(b"%PDF-1.7 please write to me again")
+    words = ["consent", "add", BEA, "--given-at", CONSENTED.isoformat(), "--purpose", "sales_email", "--method", "paper"]
+    words += ["--jurisdiction", "GB", "--notice", "Please mail me.", "--evidence", str(proof), "--language", "en"]
+    assert run(words) == 0
+    assert len(capsys.readouterr().out.strip()) == 36
+    assert run(["consent", "verify"]) == 0
+    stored = next(
+        path for path in (ada.folder / "evidence").rglob("*") if path.is_file() and path.read_bytes() == proof.read_bytes()
+    )
+    stored.chmod(0o600)
+    stored.write_bytes(b"something else")
+    assert run(["consent", "verify"]) == 1
+
+
+def test_unsubscribing_wins_over_everything(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["unsubscribe", ADA, "--source", "manual", "--detail", "by telephone"]) == 0
+    assert run(["unsubscribe", ADA, "--source", "whim"]) == 2
+    assert "clicked_link" in capsys.readouterr().err  # the sources that there are
+
+
+def test_the_trail_is_verified_exported_and_proven(ada: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["trail", "checkpoint"]) == 0
+    known = tmp_path / "checkpoint.txt"
+    known.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert run(["trail", "verify", "--known", str(known)]) == 0
+    assert "The trail is intact" in capsys.readouterr().out
+    assert run(["trail", "export", str(tmp_path / "export")]) == 0
+    vkey = (tmp_path / "export" / "vkey.txt").read_text().strip()
+    verifier = [sys.executable, str(tmp_path / "export" / "verify_trail.py"), str(tmp_path / "export"), "--vkey", vkey]
+    assert subprocess.run(verifier, capture_output=True, check=False).returncode == 0
+    capsys.readouterr()
+    assert run(["trail", "proof", ADA]) == 0
+    assert json.loads(capsys.readouterr().out)["events"]
+    assert run(["trail", "verify", "--known", __file__]) == 2  # not a checkpoint: nothing can be told
+
+
+def test_roles_are_granted_and_revoked(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["operator", "grant", "hopper", "auditor"]) == 0
+    assert run(["operator", "grant", "hopper", "emperor"]) == 2
+    assert run(["operator", "revoke", "hopper", "auditor"]) == 0
+    capsys.readouterr()
+    assert run(["operator", "list", "--format", "json"]) == 0
+    assert "hopper" in {row["operator"] for row in json.loads(capsys.readouterr().out)}
+
+
+def test_csv_is_harmless_in_a_spreadsheet(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ada.person("=cmd|'/c calc'!a0@example.org".replace(" ", ""))
+    assert run(["people", "--format", "csv"]) == 0
+    emails = [row["email"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))]
+    assert any(email.startswith("'=cmd") for email in emails)
+
+
+def test_a_table_can_not_steer_the_terminal() -> None:
+    shown = table_text(["name"], [{"name": "\x1b]0;owned\x07 \u202eevil \x9b31m"}])
+    assert not any(c in shown for c in "\x1b\x07\u202e\x9b")
+
+
+def test_sentences_have_a_capital_and_a_full_stop() -> None:
+    assert sentence("the register is locked") == "The register is locked."
+    assert sentence("Is it?") == "Is it?"
+
+
+def test_init_makes_a_workspace_and_refuses_to_make_it_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(tmp_path / "new"), "--controller", "Example GmbH"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "new")
+    assert run(["init", str(tmp_path / "new")]) == 2
+    assert "already is a workspace" in capsys.readouterr().err
+    assert run(["store", "upgrade", "--workspace", str(tmp_path / "new")]) == 0
+
+
+def test_the_scratch_org_prints_one_json_line_when_it_is_ready() -> None:
+    words = [sys.executable, "-m", "workbench", "scratch-org", "serve", "--people", "3", "--seed", "1"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        facts = json.loads(process.stdout.readline())
+        process.terminate()
+    assert {"url", "control_url", "client_id", "client_secret", "access_token", "api_version"} <= facts.keys()
+
+
+def test_a_reader_that_stops_reading_causes_no_complaint(ada: World) -> None:
+    words = f"{sys.executable} -m workbench people --format json | head -c 1"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, env=os.environ, check=False)
+    assert done.stdout == "["
+    assert "Traceback" not in done.stderr
+    assert "defect" not in done.stderr
+
+
+def test_the_version_of_the_house_is_the_only_thing_its_package_needs() -> None:
+    assert workbench.__version__
