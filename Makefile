@@ -1,0 +1,40 @@
+# Each target is a thin line over a command that CONTRIBUTING.md explains.
+SHELL := /bin/bash
+BIN := .venv/bin
+LAB ?= 1
+
+.PHONY: help demo test lab check bench soak clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: .venv/installed ## the whole job on invented people and a local Salesforce, in ./demo; then JupyterLab until Ctrl-C (LAB=0: without)
+	@$(BIN)/workbench demo demo $(if $(filter 0,$(LAB)),,--lab)
+
+test: .venv/installed ## everything: pytest, strict nbval over notebooks/, papermill runs of reports/, layers, the browser
+	@.ci/browser
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+lab: .venv/installed ## JupyterLab on your workspace (WORKBENCH_HOME, else the one this folder is in)
+	@$(BIN)/workbench lab
+
+check: .venv/installed ## lint, format, types, and the tests that need neither browser nor notebooks
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(SLOWER:%=--ignore=%)
+
+SLOWER := tests/e2e tests/faults tests/test_notebooks.py tests/test_reports.py tests/test_packaging.py
+
+bench: .venv/installed ## how long commands take to start, as multiples of a bare interpreter; nothing else is measured yet
+	@$(BIN)/python tests/bench/startup.py
+
+soak: .venv/installed ## the tests marked slow; so far that is all there is of a soak
+	@$(BIN)/python -m pytest -q -m slow
+
+clean: ## remove what make made: .venv, caches, builds; workspaces and ./demo stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist artifacts
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed: requirements.lock pyproject.toml
+	@.ci/venv
