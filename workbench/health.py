@@ -12,7 +12,7 @@ from workbench.desk import Desk
 from workbench.errors import WorkbenchError
 from workbench.org import OrgError
 from workbench.resubscription import FINAL
-from workbench.salesforce import check_org
+from workbench.salesforce import SalesforceOrg, check_org
 from workbench.settings import Settings
 from workbench.store import batches, mismatches, operators, records, review
 
@@ -61,15 +61,15 @@ def banner(settings: Settings, desk: Desk) -> Banner:
     )
 
 
-def health(desk: Desk) -> tuple[HealthLine, ...]:
+def health(desk: Desk, org: SalesforceOrg) -> tuple[HealthLine, ...]:
     """All checks: Salesforce, register, trail. Never raises: what can't be checked is a line of its own."""
-    return (*org_lines(desk), *_register_lines(desk), trail_line(desk))
+    return (*org_lines(desk, org), *_register_lines(desk), trail_line(desk))
 
 
-def org_lines(desk: Desk) -> tuple[HealthLine, ...]:
+def org_lines(desk: Desk, org: SalesforceOrg) -> tuple[HealthLine, ...]:
     """Whether Salesforce can be reached and lets us do the work."""
     try:
-        return tuple(HealthLine("ok" if line.ok else "bad", line.sentence) for line in check_org(desk.org))
+        return tuple(HealthLine("ok" if line.ok else "bad", line.sentence) for line in check_org(org, now=desk.clock))
     except OrgError as error:
         return (HealthLine("bad", f"{str(error).rstrip('.')}. {error.advice}"),)
 

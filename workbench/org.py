@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -56,7 +57,7 @@ class FieldChange:
     new: bool | None
     at: datetime
     by: str
-    by_name: str = field(default="", repr=False)
+    by_name: str = dataclasses.field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,13 +74,16 @@ class Plan:
         )
 
 
-def propose(desk: Desk, person_ids: Sequence[str], *, given: Sequence[Consent] | None = None, reason: str) -> Plan:
+def propose(
+    desk: Desk, person_ids: Sequence[str], *, given: Sequence[Consent] | None = None, reason: str, keep: bool = True
+) -> Plan:
     """Plan a batch and store it as proposed.
 
     Args:
         person_ids: whom; doubles are dropped.
         given: the consents to use; without them, each person's latest consent on file.
         reason: one of the policy's codes.
+        keep: False only looks: nothing is proposed, nobody is held, and the plan's id names nothing.
 
     Raises:
         NotAllowedError: the operator has no role that proposes.
@@ -109,9 +112,10 @@ def propose(desk: Desk, person_ids: Sequence[str], *, given: Sequence[Consent] |
             desk, tx, wanted, readings=readings, chosen=chosen, evidence=evidence, unwritable=unwritable, reason=reason
         )
         batch, intents = _batch(desk, planned, reason=reason)
-        if busy := batches.add(tx, batch, intents):  # the rules saw no other batch, so this is a defect rather than a race
-            raise BatchError(f"{len(busy)} people are held by another batch", "Propose again without them.")
-        _note(desk, tx, batch, planned, intents)
+        if keep:
+            if busy := batches.add(tx, batch, intents):  # the rules saw no other batch, so this is a defect rather than a race
+                raise BatchError(f"{len(busy)} people are held by another batch", "Propose again without them.")
+            _note(desk, tx, batch, planned, intents)
         return _plan(desk, tx, batch, intents, calls_left=usage.allowed - usage.used)
 
 
@@ -284,8 +288,9 @@ def _cost(intents: Sequence[Intent]) -> int:
 
 def _plan(desk: Desk, tx: Transaction, batch: Batch, intents: Sequence[Intent], *, calls_left: int | None) -> Plan:
     known = people.by_ids(tx, [i.person_id for i in intents])
-    touched = {change.person_id for change in mismatches.forecast(tx)} & known.keys()
     eligible = {i.person_id for i in intents if not i.findings}
+    touched = {change.person_id for change in mismatches.forecast(tx)} & known.keys()
+    still = {change.person_id for change in mismatches.forecast(tx, resubscribed=eligible)} & known.keys()
     rows = tuple(_row(i, known.get(i.person_id)) for i in sorted(intents, key=lambda i: i.position))
     roles = operators.roles(tx, desk.operator.name)
     blockers = batch.approval_blockers(desk.policy, digest=batch.digest, by=desk.operator.name, roles=roles, now=desk.clock())
@@ -300,7 +305,7 @@ def _plan(desk: Desk, tx: Transaction, batch: Batch, intents: Sequence[Intent], 
         cost=cost,
         calls_left=calls_left,
         forecast_before=len(touched),
-        forecast_after=len(touched - eligible),
+        forecast_after=len(still),
         rows=rows,
     )
 

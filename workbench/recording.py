@@ -57,17 +57,14 @@ def record_consent(
     with store.write() as tx:
         for item in stored:
             if consents.add_evidence(tx, item, at=now, by=operator):
-                about = {
-                    "sha256": item.sha256,
-                    "size": item.size,
-                    "media_type": item.media_type,
-                    "original_name": item.original_name,
-                }
-                append_event(tx, events.EvidenceStored(**about))
+                kept = events.EvidenceStored(
+                    sha256=item.sha256, size=item.size, media_type=item.media_type, original_name=item.original_name
+                )
+                append_event(tx, kept)
         consents.add(tx, consent)
         digests = tuple(item.sha256 for item in stored)
-        event = events.ConsentRecorded(consent_id=consent.consent_id, record=consents.to_document(consent), evidence=digests)
-        append_event(tx, event, person_id=person.person_id)
+        recorded = events.ConsentRecorded(consent_id=consent.consent_id, record=consents.to_document(consent), evidence=digests)
+        append_event(tx, recorded, person_id=person.person_id)
     return consent
 
 

@@ -5,6 +5,7 @@ Moments are UTC-aware; text columns are never null. Decides nothing; reads only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from workbench.person import Person, Unsubscribe
 from workbench.resubscription import CAUSES, FINAL, Intent, State
 from workbench.store import batches, consents, mismatches, people, records, review, trail_log
 from workbench.store.database import Transaction
+from workbench.store.reports import ReportRow
 from workbench.trail import read_leaf
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ CONSENTS = (
     "consent_id", "person_id", "email", "given_at", "purpose", "method", "jurisdiction", "state", "valid_until", "evidence",
     "recorded_by", "recorded_at",
 )  # fmt: skip
+REPORTS = ("report_id", "name", "issued_at", "issued_by", "folder", "parameters", "checkpoint_size")
 WORKLIST = ("person_id", "external_id", "email", "first_name", "last_name", "company", "reason", "resubscribed_at")
 MOMENTS = frozenset(
     {"at", "unsubscribed_at", "proposed_at", "changed_at", "since", "first_seen", "last_seen", "resolved_at", "given_at", "valid_until",
@@ -42,7 +45,7 @@ MOMENTS = frozenset(
 )  # fmt: skip
 NUMBERS = frozenset(
     {"records", "mismatches", "consents", "people", "done", "refused", "aborted", "open", "age_business_days", "evidence",
-     "oldest_business_days", "over_limit"}
+     "oldest_business_days", "over_limit", "checkpoint_size"}
 )  # fmt: skip
 
 
@@ -131,6 +134,15 @@ def consents_table(found: Iterable[Consent]) -> pd.DataFrame:
     """Consents, one row each; evidence is the number of files."""
     rows = [{c: getattr(k, c) for c in CONSENTS if c != "evidence"} | {"evidence": len(k.evidence)} for k in found]
     return frame(rows, CONSENTS)
+
+
+def reports_table(found: Iterable[ReportRow]) -> pd.DataFrame:
+    """Issued reports; ``folder`` is the one in issued/, parameters are JSON."""
+    rows = [
+        vars(r) | {"folder": next(iter(r.files), "").partition("/")[0], "parameters": json.dumps(r.parameters, sort_keys=True)}
+        for r in found
+    ]
+    return frame(rows, REPORTS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,10 +30,22 @@ class Batching(Opened):
         """
         from workbench import proposal
 
+        return proposal.propose(self._desk, self._ids(chosen), given=consents, reason=reason)
+
+    def check(self, chosen: pd.DataFrame | Sequence[str], *, consents: Sequence[Consent] | None = None, reason: str) -> Plan:
+        """What a batch of these people would look like, by the rules and a fresh reading; nothing is proposed.
+
+        Raises:
+            InputError, NotAllowedError, OrgError: as `propose`.
+        """
+        from workbench import proposal
+
+        return proposal.propose(self._desk, self._ids(chosen), given=consents, reason=reason, keep=False)
+
+    def _ids(self, chosen: pd.DataFrame | Sequence[str]) -> list[str]:
         named = [str(person) for person in getattr(chosen, "person_id", chosen)]
         with self.store.read() as tx:
-            ids = [people.find(tx, n).person_id if "@" in n else n for n in named]
-        return proposal.propose(self._desk, ids, given=consents, reason=reason)
+            return [people.find(tx, n).person_id if "@" in n else n for n in named]
 
     def plan(self, batch_id: str) -> Plan:
         """The plan of a batch as it is stored."""

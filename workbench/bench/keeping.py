@@ -8,7 +8,8 @@ from workbench import views
 from workbench.bench.opened import Opened
 from workbench.errors import InputError, NotAllowedError
 from workbench.org import OrgIdentity
-from workbench.store import operators
+from workbench.store import operators, reports
+from workbench.store.reports import ReportRow
 from workbench.trail import events
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ class Keeping(Opened):
         """All checks in sentences: Salesforce, register, trail."""
         from workbench import health
 
-        return health.health(self._desk)
+        return health.health(self._desk, self.org)
 
     def org_check(self) -> tuple[HealthLine, ...]:
         """Whether Salesforce can be reached and lets us do the work, in sentences."""
         from workbench import health
 
-        return health.org_lines(self._desk)
+        return health.org_lines(self._desk, self.org)
 
     def banner(self) -> Banner:
         """Which org, which register, who is at the keyboard, and what needs a look."""
@@ -54,6 +55,16 @@ class Keeping(Opened):
         from workbench.credentials import keep_credentials
 
         return keep_credentials(self.settings.org, client_id=client_id, client_secret=client_secret)
+
+    def seal_report(self, row: ReportRow) -> None:
+        """Note an issued report in the register and, with the digest of its parameters and of its page, on the trail."""
+        with self.store.write() as tx:
+            reports.seal(tx, row, trail=self._desk.trail)
+
+    def reports(self) -> pd.DataFrame:
+        """Issued reports, newest first, with the columns `views.REPORTS`."""
+        with self.store.read() as tx:
+            return views.reports_table(reports.issued(tx))
 
     def operators(self) -> pd.DataFrame:
         """Who has and had which role: operator, role, granted_by, granted_at, revoked_by, revoked_at."""

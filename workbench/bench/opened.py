@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from workbench.audit import Audit
 from workbench.desk import Desk
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Opened(AbstractContextManager["Opened"]):
+class Opened:
     """One operator in one opened workspace. Use it as a context manager, or `close` it."""
 
     def __init__(self, settings: Settings, operator: Operator) -> None:
@@ -74,6 +73,9 @@ class Opened(AbstractContextManager["Opened"]):
         if "org" in vars(self):
             self.org.close()
         self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()

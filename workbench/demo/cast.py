@@ -18,6 +18,7 @@ from workbench.scratch_org import generate_people
 PEOPLE_ROWS = 2_000
 ORG_RECORDS = 2_600
 FIELDS = ("HasOptedOutOfEmail", "Sales_Opt_Out__c")
+LEADS_OF_NINE = 5
 USERS = ("Marketing Automation", "Olga Admin", "Ingrid Dahl", "Preference Centre")
 PEOPLE_COLUMNS = (
     "Person ID", "Salesforce ID", "First Name", "Last Name", "Company", "Title", "Email ID", "Phone Number", "Website",
@@ -124,7 +125,7 @@ class Cast:
     def in_org(self, member: Member, *, opted_out: bool, times: int = 1, history: bool = True, **values: Any) -> Member:
         """Records of a member in the org; opted out by one of its users, a little after the register knew."""
         for _ in range(times):
-            kind = "Lead" if len(self.records) % 9 < 5 else "Contact"
+            kind = "Lead" if len(self.records) % 9 < LEADS_OF_NINE else "Contact"
             created = self.now - timedelta(days=self.random.randint(500, 900))
             record: dict[str, Any] = {
                 "object": kind,
@@ -192,8 +193,8 @@ class Cast:
         for i in range(count):
             member = self.member()
             self.opt_out(member)
-            gone = {"IsDeleted": True} if i % 2 else {}
-            self.in_org(member, opted_out=True, **gone)
+            is_lead = len(self.records) % 9 < LEADS_OF_NINE
+            self.in_org(member, opted_out=True, **({"IsConverted": True} if i % 2 and is_lead else {"IsDeleted": True}))
             self.in_register(member, source="manual")
 
     def address_changed(self, count: int) -> None:
