@@ -18,7 +18,6 @@ STEPS = ("1 People", "2 Consent", "3 Check", "4 Approve", "5 Run", "6 Result")
 PEOPLE, CONSENT, CHECK, APPROVE, RUN, RESULT = range(6)
 VERDICTS = {
     "email": "E-mail",
-    "person_id": "Person",
     "outcome": "Verdict",
     "sentences": "Why",
     "records": "Records",
@@ -26,7 +25,6 @@ VERDICTS = {
 }
 ITEMS = {
     "email": "E-mail",
-    "person_id": "Person",
     "state": "State",
     "sentences": "Why",
     "cause": "Cause",

@@ -19,14 +19,14 @@ from workbench.panels.wording import heading, paragraph, people, spoken, table
 EVERYONE = "all"
 TIME_FORM = "2026-10-20 14:05:00 +02:00"
 SHOWN = {
-    "person_id": "Person",
+    "email": "E-mail",
     "given_at": "Given (UTC)",
     "purpose": "Purpose",
     "method": "Method",
     "jurisdiction": "Jurisdiction",
     "state": "State",
+    "evidence": "Files",
     "recorded_by": "Recorded by",
-    "consent_id": "Consent",
 }
 
 

@@ -27,7 +27,7 @@ ORG_WORDS = {
 
 
 class StatusLine(anywidget.AnyWidget):
-    """The line that ends every action with one sentence; ``tone`` is idle, working, done, refused or failed."""
+    """The line that ends every action with one sentence; ``tone`` is idle, working, done, look, refused or failed."""
 
     _esm = HERE / "status.js"
     _css = HERE / "panel.css"

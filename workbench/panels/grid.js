@@ -66,7 +66,7 @@ function filterForm(fields, send) {
 // -- the table ---------------------------------------------------------------------------------------------------------------
 
 function header(column, view, send) {
-  if (!column.sortable) return make("th", { scope: "col" }, column.label);
+  if (!column.sortable) return make("th", { scope: "col", class: column.number ? "cw-number" : "" }, column.label);
   const sorted = view.sort === column.name;
   const direction = sorted ? (view.descending ? "descending" : "ascending") : "none";
   const arrow = make("span", { "aria-hidden": "true", class: "cw-arrow" }, sorted ? (view.descending ? "▼" : "▲") : "");
@@ -74,7 +74,7 @@ function header(column, view, send) {
   press.className = "cw-sort";
   press.dataset.sort = column.name;
   press.append(arrow);
-  return make("th", { scope: "col", "aria-sort": direction }, press);
+  return make("th", { scope: "col", "aria-sort": direction, class: column.number ? "cw-number" : "" }, press);
 }
 
 function headRow(view, columns, send) {
@@ -84,7 +84,7 @@ function headRow(view, columns, send) {
   all.indeterminate = chosen > 0 && chosen < view.rows.length;
   all.addEventListener("change", () => send({ act: "select_page", view: view.number, on: all.checked }));
   const card = make("th", { scope: "col" }, "Card");
-  return make("tr", {}, make("th", { scope: "col", class: "cw-check" }, all), ...columns.map((c) => header(c, view, send)), card);
+  return make("tr", {}, make("th", { scope: "col", class: "cw-check" }, all), card, ...columns.map((c) => header(c, view, send)));
 }
 
 function bodyRow(cells, index, view, columns, send) {
@@ -97,7 +97,7 @@ function bodyRow(cells, index, view, columns, send) {
   open.setAttribute("aria-label", `Open the card of ${cells[0]}`);
   const tds = cells.map((text, i) => make("td", { class: columns[i].number ? "cw-number" : "" }, text));
   const attributes = { tabindex: "-1", "aria-selected": String(Boolean(view.selected[index])), "data-row": index };
-  return make("tr", attributes, make("td", { class: "cw-check" }, box), ...tds, make("td", {}, open));
+  return make("tr", attributes, make("td", { class: "cw-check" }, box), make("td", {}, open), ...tds);
 }
 
 function keyboard(table, state, send) {
@@ -181,6 +181,7 @@ function render({ model, el }) {
   function paint() {
     const view = (state.view = model.get("view"));
     const focus = held();
+    const pressed = steps.find((step) => step === document.activeElement);
     filters.show(view.filters);
     all.textContent = `Select all ${view.count_text} matching`;
     all.disabled = view.count === 0;
@@ -195,6 +196,7 @@ function render({ model, el }) {
     if (body.rows[state.row]?.dataset.row !== undefined) body.rows[state.row].tabIndex = 0;
     [steps[0].disabled, steps[1].disabled] = [!view.has_previous, !view.has_previous];
     [steps[2].disabled, steps[3].disabled] = [!view.has_next, !view.has_next];
+    if (pressed?.disabled) steps.find((step) => !step.disabled)?.focus(); // a button that turns grey must not swallow the focus
     restoreFocus(focus);
   }
 

@@ -22,24 +22,27 @@ from workbench.panels.wording import plain_time, spoken
 from workbench.person import UNSUBSCRIBE_SOURCES
 
 HERE = Path(__file__).parent
-ROWS_A_PAGE = 50
+ROWS_A_PAGE = 25
 MOST_SELECTED = 30_000  # more than any batch may hold; a selection is kept in memory
 
-COLUMNS = (
-    ("email", "E-mail", True),
-    ("first_name", "First name", False),
-    ("last_name", "Last name", True),
-    ("company", "Company", True),
-    ("unsubscribed_at", "Unsubscribed (UTC)", True),
-    ("source", "Source", False),
-    ("salesforce", "Salesforce", False),
-    ("records", "Records", False),
-    ("mismatches", "Mismatches", False),
-    ("consents", "Consents", False),
-)
+COLUMNS = {
+    "email": "E-mail",
+    "name": "Name",
+    "company": "Company",
+    "unsubscribed_at": "Unsubscribed",
+    "source": "Source",
+    "salesforce": "Salesforce",
+    "records": "Records",
+    "mismatches": "Mismatches",
+    "consents": "Consents",
+}
+SORTS = {"email": "email", "name": "last_name", "company": "company", "unsubscribed_at": "unsubscribed_at"}
 NUMBERS = ("records", "mismatches", "consents")
 SALESFORCE = ("opted_out", "opted_in", "no_record")
-FRAME_COLUMNS = ("person_id", *(name for name, _, _ in COLUMNS))
+FRAME_COLUMNS = (
+    "person_id", "email", "first_name", "last_name", "company", "unsubscribed_at", "source",
+    "salesforce", "records", "mismatches", "consents",
+)  # fmt: skip
 
 
 def _choices(values: Any, everything: str = "all") -> list[list[str]]:
@@ -103,7 +106,7 @@ class PeopleGrid:
         self._everyone: dict[str, Any] = {}
         self._left_out: set[str] = set()
         self._counts: dict[str, int] = {}
-        columns = [{"name": n, "label": label, "sortable": s, "number": n in NUMBERS} for n, label, s in COLUMNS]
+        columns = [{"name": n, "label": label, "sortable": n in SORTS, "number": n in NUMBERS} for n, label in COLUMNS.items()]
         self.widget = GridView(columns=columns, fields=FIELDS)
         self.widget.on_msg(lambda _widget, message, _buffers: self.receive(message))
         self.refresh()
@@ -144,7 +147,7 @@ class PeopleGrid:
 
     def _on_sort(self, message: dict[str, Any]) -> None:
         column = message.get("column")
-        if column not in [name for name, _, sortable in COLUMNS if sortable]:
+        if not isinstance(column, str) or column not in SORTS:
             raise InputError("the list can't be sorted by this column")
         self.descending = not self.descending if column == self.sort else column == "unsubscribed_at"
         self.sort = column
@@ -281,7 +284,7 @@ class PeopleGrid:
 
     def _show(self, *, after: str | None = None, before: str | None = None, start: int = 0) -> None:
         self._page = self._wb.review_page(
-            self._asked(), sort=self.sort, descending=self.descending, after=after, before=before, limit=ROWS_A_PAGE
+            self._asked(), sort=SORTS[self.sort], descending=self.descending, after=after, before=before, limit=ROWS_A_PAGE
         )
         self._start = max(0, start) if self._page.has_previous else 0
         self._paint()
@@ -292,7 +295,7 @@ class PeopleGrid:
         last = self._start + len(page.rows)
         self.widget.view = {
             "number": self._number,
-            "rows": [[_cell(name, row[name]) for name, _, _ in COLUMNS] for row in page.rows],
+            "rows": [[_cell(name, row) for name in COLUMNS] for row in page.rows],
             "selected": [self._is_selected(row["person_id"]) for row in page.rows],
             "sort": self.sort,
             "descending": self.descending,
@@ -301,7 +304,7 @@ class PeopleGrid:
             "count_text": f"{count:,}",
             "chosen": self.selected_count,
             "chosen_text": f"{self.selected_count:,} selected",
-            "caption": f"{count:,} unsubscribed people" + (" fit the filters" if self.filters else ""),
+            "caption": f"{count:,} unsubscribed people" + (" fit the filters" if self.filters else "") + "; times in UTC",
             "where": f"Rows {self._start + 1:,} to {last:,} of {count:,}" if page.rows else "",
             "empty": "Nobody fits these filters." if self.filters else "Nobody is unsubscribed.",
             "has_next": page.has_next,
@@ -316,9 +319,10 @@ def _midnight(text: str, *, days: int = 0) -> datetime:
         raise InputError("this is not a date", "Write it as year-month-day, for instance 2026-11-02.") from None
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, row: Mapping[str, Any]) -> str:
+    if name == "name":
+        return f"{row['first_name']} {row['last_name']}".strip()
+    value = row[name]
     if isinstance(value, datetime):
         return plain_time(value)
-    if name in ("source", "salesforce") and value:
-        return spoken(str(value))
-    return "" if value is None else str(value)
+    return spoken(str(value)) if name in ("source", "salesforce") and value else "" if value is None else str(value)

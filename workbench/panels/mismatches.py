@@ -50,6 +50,7 @@ class MismatchPanel(Panel):
         self._refresh = self.button(
             "Refresh from Salesforce", self.refresh, hint="Read what changed in Salesforce, then compare", main=True
         )
+        self.full = widgets.Checkbox(description="Read everything again, not only what changed", value=False, indent=False)
         self._dry = self.button("Show what a sync would do", self.dry_run, hint="Counts only; writes nothing")
         self._sync = self.button(
             "Opt out the other side now", self.sync, hint="Run the unsubscribe sync at once; it only ever opts out"
@@ -60,7 +61,7 @@ class MismatchPanel(Panel):
         self.rows = self.wb.mismatches()
         self.attempt(self.show)
         return [
-            widgets.HBox([self._refresh]), self._counts_view, self.kind, self._rows_view, widgets.HTML(paragraph(acts)),
+            widgets.HBox([self._refresh, self.full]), self._counts_view, self.kind, self._rows_view, widgets.HTML(paragraph(acts)),
             widgets.HBox([self._dry, self._sync, self._batch]), self._next, self._forecast_view,
         ]  # fmt: skip
 
@@ -80,7 +81,7 @@ class MismatchPanel(Panel):
         self._show_forecast()
         late = int(counts["over_limit"].sum()) if len(counts) else 0
         total = int(counts["open"].sum()) if len(counts) else 0
-        self.say("refused" if late else "done", f"{total:,} open mismatches, {late:,} of them over {limit} business days")
+        self.say("look" if late else "done", f"{total:,} open mismatches, {late:,} of them over {limit} business days")
 
     def _show_rows(self, *, quiet: bool = False) -> None:
         self.rows = self.wb.mismatches(self.kind.value or None)
@@ -116,7 +117,8 @@ class MismatchPanel(Panel):
     def refresh(self) -> None:
         """Read what changed in Salesforce and compare, off the kernel's thread."""
 
-        self.start("Reading Salesforce", lambda tell: self.wb.pull(progress=tell), self._refreshed, resting=self._busy)
+        full = bool(self.full.value)
+        self.start("Reading Salesforce", lambda tell: self.wb.pull(full=full, progress=tell), self._refreshed, resting=self._busy)
 
     def _refreshed(self, result: Any) -> None:
         self.show()

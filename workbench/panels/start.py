@@ -37,11 +37,13 @@ class StartPanel(Panel):
         lines = self.wb.health()
         numbers = self.wb.numbers()
         health = "".join(f"<li>{_level(line.level)}{escape(line.sentence)}</li>" for line in lines)
-        tiles = "".join(f"<div><dt>{escape(_label(name))}</dt><dd>{number:,}</dd></div>" for name, number in numbers.items())
+        tiles = "".join(
+            f"<li><span>{escape(_label(name))}</span><strong>{number:,}</strong></li>" for name, number in numbers.items()
+        )
         links = "".join(f"<li>{notebook_link(name, question)}</li>" for name, question in NOTEBOOKS)
         self._page.value = (
             heading("Is everything in order?") + f'<ul class="cw-health">{health}</ul>'
-            + heading("Numbers") + f'<dl class="cw-tiles">{tiles}</dl>'
+            + heading("Numbers") + f'<ul class="cw-tiles">{tiles}</ul>'
             + heading("Where to go on") + f"<ul>{links}</ul>"
             + heading("Recent reports") + self._reports()
         )  # fmt: skip
@@ -54,7 +56,7 @@ class StartPanel(Panel):
     def _sum_up(self, levels: list[str]) -> None:
         bad, warn = levels.count("bad"), levels.count("warn")
         if bad or warn:
-            self.say("refused" if bad else "done", f"{len(levels)} checks: {bad} broken, {warn} to look at")
+            self.say("look", f"{len(levels)} checks: {bad} broken, {warn} to look at")
         else:
             self.say("done", f"All {len(levels)} checks are in order")
 

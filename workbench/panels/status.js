@@ -1,7 +1,7 @@
 // The line under every panel: one sentence, in words as well as colour, and a progress bar while something runs.
 // Text enters the page as textContent only.
 
-const WORDS = { idle: "", working: "Working: ", done: "Done: ", refused: "Refused: ", failed: "Not done: " };
+const WORDS = { idle: "", working: "Working: ", done: "Done: ", look: "Please look: ", refused: "Refused: ", failed: "Not done: " };
 
 function suppressShortcuts(el, triesLeft) {
   // Lab's notebook shortcuts (d d deletes a cell) must not fire while somebody works inside a panel.

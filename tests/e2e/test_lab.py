@@ -1,0 +1,200 @@
+"""The main job in a real browser: review, select, record a consent, propose, approve, run, see the result and the trail."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright", reason="Playwright for Python is not installed")
+
+from lab_browser import PATIENCE, browser_path, chromium, command, lab_server, open_notebook
+from panel_workspace import NOW, opened
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.skipif(browser_path() is None, reason="no Chromium on this machine: apt-get install chromium")
+
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+EVIDENCE = b"%PDF-1.7 I would like to have your news again. Signed."
+
+
+@pytest.fixture(scope="module")
+def lab_page(tmp_path_factory):
+    """JupyterLab on a workspace with people, opened in Chromium; fails when the page raises an error or a dialog."""
+    complaints: list[str] = []
+    with pytest.MonkeyPatch.context() as env:
+        env.setenv("WORKBENCH_CLOCK", NOW.isoformat())
+        env.setenv("WORKBENCH_NO_KEYRING", "1")
+        with opened(tmp_path_factory.mktemp("e2e")) as (wb, _):
+            wb.pull()
+            with lab_server(wb.workspace) as address, chromium() as browser:
+                page = browser.new_page(viewport={"width": 1400, "height": 1000})
+                page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+                page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+                page.goto(address)
+                page.wait_for_selector(".jp-NotebookPanel", timeout=PATIENCE)
+                yield page, wb, address
+    assert not complaints
+
+
+def panel_of(page: Page) -> Locator:
+    return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .cw-panel")
+
+
+def status_is(page: Page, text: str | re.Pattern[str]) -> None:
+    expect(panel_of(page).get_by_role("status")).to_contain_text(text, timeout=PATIENCE)
+
+
+def keep(page: Page, name: str) -> None:
+    """A picture for whoever looks at the build; the panel is brought into view first."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    panel_of(page).evaluate("element => element.scrollIntoView({block: 'start'})")
+    page.screenshot(path=ARTIFACTS / f"{name}.png")
+
+
+def test_lab_opens_on_the_start_notebook_and_tells_how_things_stand(lab_page):
+    page, _, _ = lab_page
+    assert "00-start-here.ipynb" in page.url
+    open_notebook(page, "00-start-here.ipynb")
+    status_is(page, "checks")
+    expect(panel_of(page)).to_contain_text("SCRATCH ORG – practice data")
+    keep(page, "00-start-here")
+    panel_of(page).get_by_role("link", name="01-review-unsubscribed").click()
+    page.wait_for_function("() => window.jupyterapp.shell.currentWidget.context.path === '01-review-unsubscribed.ipynb'")
+
+
+def test_review_filters_sorts_pages_selects_and_hands_over(lab_page):
+    page, _, _ = lab_page
+    open_notebook(page, "01-review-unsubscribed.ipynb")
+    panel = panel_of(page)
+    expect(panel.get_by_role("button", name="Select all 117 matching")).to_be_visible()
+    keep(page, "01-review-unsubscribed")
+
+    panel.get_by_role("button", name="E-mail").click()
+    header = panel.get_by_role("columnheader", name="E-mail")
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    first = panel.locator("tbody tr").first
+    expect(first).to_contain_text("person000@example.com")
+    expect(first).to_contain_text("<img src=x onerror=alert(1)>")  # shown as typed
+
+    first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(panel.locator("tbody tr").nth(1)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("d")
+    page.keyboard.press("d")  # deletes a cell everywhere else in a notebook
+    expect(panel).to_contain_text("1 selected")
+    page.keyboard.press("PageDown")
+    expect(panel).to_contain_text("Rows 26 to 50 of 117")
+    page.keyboard.press("Enter")
+    status_is(page, "card of the person")
+    expect(panel).to_contain_text("History of both systems")
+    keep(page, "01-review-card")
+
+    panel.get_by_role("button", name="Clear selection").click()
+    panel.get_by_label("Filter Salesforce").select_option("opted_out")
+    panel.get_by_label("Filter name or address").fill("person00")
+    expect(panel.locator("caption").first).to_contain_text(re.compile(r"^[67] unsubscribed people fit"))
+    panel.get_by_role("button", name=re.compile("^Select all")).click()
+    status_is(page, "people selected: everyone who fits the filters")
+    panel.get_by_role("button", name="Use selection in a batch").click()
+    status_is(page, "handed over to 02-batch-resubscribe")
+    keep(page, "01-review-selected")
+
+
+def test_a_batch_goes_from_people_to_result(lab_page, tmp_path):
+    page, wb, _ = lab_page
+    open_notebook(page, "02-batch-resubscribe.ipynb")
+    panel = panel_of(page)
+    status_is(page, "people chosen")
+    keep(page, "02-batch-1-people")
+
+    panel.get_by_role("tab", name="2 Consent").click()
+    panel.get_by_label("Consent given at").fill("2026-10-20 14:05:00 +02:00")
+    panel.get_by_label("Method").select_option(label="paper")
+    panel.get_by_label("Notice shown").fill("Yes, mail me news about your products.")
+    panel.get_by_label("Jurisdiction").fill("US")
+    form = tmp_path / "form.pdf"
+    form.write_bytes(EVIDENCE)
+    with page.expect_file_chooser() as chooser:
+        panel.get_by_role("button", name="Evidence").click()
+    chooser.value.set_files(form)
+    expect(panel.get_by_role("button", name="Evidence (1)")).to_be_visible()
+    panel.get_by_role("button", name="Record consent").click()
+    status_is(page, "Consent recorded for")
+    keep(page, "02-batch-2-consent")
+
+    panel.get_by_role("tab", name="3 Check").click()
+    panel.get_by_label("Reason").select_option(label="The person signed a form.")
+    panel.get_by_role("button", name="Check", exact=True).click()
+    status_is(page, "may be resubscribed")
+    keep(page, "02-batch-3-check")
+    panel.get_by_role("button", name="Propose").click()
+    status_is(page, "proposed")
+    keep(page, "02-batch-4-approve")
+    panel.get_by_role("button", name="Approve").click()
+    status_is(page, "approved by")
+    panel.get_by_role("button", name="Run", exact=True).click()
+    status_is(page, re.compile(r"(\d+) of \1 people resubscribed; 0 refused"))
+    expect(panel).to_contain_text("Trail entries")
+    keep(page, "02-batch-6-result")
+    assert wb.batches().iloc[0]["done"] == wb.batches().iloc[0]["people"] > 0
+
+
+def test_mismatches_are_refreshed(lab_page):
+    page, _, _ = lab_page
+    open_notebook(page, "03-mismatches.ipynb")
+    panel_of(page).get_by_role("button", name="Refresh from Salesforce").click()
+    status_is(page, "records read from Salesforce")
+    keep(page, "03-mismatches")
+
+
+def test_the_trail_verifies_in_the_browser_too(lab_page):
+    page, _, _ = lab_page
+    open_notebook(page, "04-audit-trail.ipynb")
+    panel = panel_of(page)
+    status_is(page, "events fit")
+    keep(page, "04-audit-trail-events")
+    panel.get_by_role("tab", name="Proof").click()
+    panel.get_by_role("button", name="Verify trail").click()
+    status_is(page, "events fit their signed checkpoint")
+    keep(page, "04-audit-trail-proof")
+    panel.get_by_role("tab", name="Reports").click()
+    expect(panel.get_by_role("button", name="Run report")).to_be_visible()
+    keep(page, "04-audit-trail-reports")
+
+
+def test_the_dark_theme_keeps_everything_readable(lab_page):
+    page, _, _ = lab_page
+    command(page, "apputils:change-theme", theme="JupyterLab Dark")
+    page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
+    colours = (
+        panel_of(page)
+        .locator(".cw-status")
+        .evaluate(
+            "e => [getComputedStyle(e).color, getComputedStyle(document.querySelector('.jp-NotebookPanel')).backgroundColor]"
+        )
+    )
+    assert colours[0] != colours[1]
+    command(page, "docmanager:open", path="01-review-unsubscribed.ipynb")
+    keep(page, "dark-review")
+
+
+def test_without_the_token_nobody_gets_in(lab_page):
+    page, _, address = lab_page
+    stranger = page.context.browser.new_context()
+    reply = stranger.request.get(f"{address.split('/lab')[0]}/api/contents")
+    assert reply.status == 403
+    stranger.close()
+
+
+def test_what_the_browser_saved_holds_no_people(lab_page):
+    page, wb, _ = lab_page
+    command(page, "docmanager:save-all")
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    for path in sorted((wb.workspace / "notebooks").glob("*.ipynb")):
+        text = path.read_text()
+        assert not re.search(r"person\d{3}@example", text), path.name
+        assert "application/vnd.jupyter.widget-state+json" not in text
+    assert (wb.workspace / "notebooks").stat().st_mode & 0o077 == 0
