@@ -6,26 +6,33 @@ so an interrupted one is simply read again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
-from workbench.org import OBJECTS
+from workbench.org import OBJECTS, Changes, OrgRefusedError, OrgRow, Reading
 from workbench.store import mismatches, records
+from workbench.store.database import Transaction
 from workbench.store.records import Snapshot
 from workbench.trail import events, leaf_time
 from workbench.worker.course import Listener, Progress
 
+Kind = Literal["full", "delta"]
 OVERLAP = timedelta(minutes=10)
 """How far each reading of changes reaches back behind the last one: long transactions are stamped before they become visible."""
+LONGEST_GAP = timedelta(days=14)
+"""After this long without a reading everything is read: Salesforce forgets deletions after about 15 days."""
 IDS_A_READING = 200
+MOST_BY_ID = 2_000
+"""Above so many changed records, rows in bulk and the whole history cost fewer calls."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PullResult:
-    """What was read: ``kind`` full or delta; counts of rows read, rows new or changed, rows deleted, history entries."""
+    """What was read: ``kind`` full or delta; counts of rows read, rows new or changed, rows newly deleted, history entries."""
 
     kind: str
     rows: int
@@ -35,10 +42,10 @@ class PullResult:
 
 
 def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None) -> PullResult:
-    """Read what changed since the last time; everything when asked, or when nothing was read before.
+    """Read what changed since the last time; everything when asked, when nothing was read before, or when it is too long ago.
 
     Raises:
-        WorkbenchError: the workspace was filled from another org.
+        WorkbenchError: the workspace was filled from another org, or the org shows none of the records that it had.
         OrgError: Salesforce can't be read; what was known before is kept.
     """
     identity = desk.org.identity()
@@ -50,11 +57,23 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None) ->
             )
         last = None if full else records.last_snapshot(tx)
         records.remember_own_user(tx, identity.user_id)
-        kind = "delta" if last else "full"
+    changes = _changes(desk, last) if last else None
+    kind: Kind = "delta" if changes else "full"
+    with desk.store.write() as tx:
         snapshot_id = records.begin_snapshot(tx, kind=kind, org_id=identity.org_id, started_at=desk.clock())
     reading = _Pull(desk, snapshot_id, listener or (lambda _: None))
-    covered_until = reading.changes(last) if last else reading.everything()
+    covered_until = reading.changes(changes) if changes else reading.everything()
     return reading.finish(kind, covered_until)
+
+
+def _changes(desk: Desk, last: Snapshot) -> dict[str, Changes] | None:
+    """What changed since the last reading, by object; None when Salesforce no longer knows it all."""
+    if desk.clock() - last.covered_until > LONGEST_GAP:
+        return None
+    try:
+        return {kind: desk.org.changes(kind, since=last.covered_until - OVERLAP) for kind in OBJECTS}
+    except OrgRefusedError:
+        return None
 
 
 class _Pull:
@@ -62,55 +81,97 @@ class _Pull:
 
     def __init__(self, desk: Desk, snapshot_id: str, listener: Listener) -> None:
         self.desk, self.snapshot_id, self.listener = desk, snapshot_id, listener
-        self.rows = self.history = self.deleted = self.changed = 0
+        self.rows = dict.fromkeys(OBJECTS, 0)
+        self.history = self.deleted = self.changed = self.total = 0
 
     def everything(self) -> datetime:
         """Every row and its history; returns the org's time before the first was read."""
         began = self.desk.org.read(record_ids=[], addresses=[], history=False).server_time
         for kind in OBJECTS:
             for page in self.desk.org.pull(kind):
-                with self.desk.store.write() as tx:
-                    self.changed += records.changed(tx, page)
-                    records.upsert_rows(tx, page, snapshot_id=self.snapshot_id, seen_at=self.desk.clock())
-                self.rows += len(page)
-                self.listener(Progress(self.rows, 0, f"{self.rows:,} records read."))
-            for changes in self.desk.org.pull_history(kind):
-                with self.desk.store.write() as tx:
-                    records.upsert_history(tx, changes)
-                self.history += len(changes)
+                self._page(page)
+            self._history(kind)
         return began
 
-    def changes(self, last: Snapshot) -> datetime:
+    def changes(self, found: dict[str, Changes]) -> datetime:
         """What changed since the last reading, with its history; returns how far the org vouches for it."""
-        found = [self.desk.org.changes(kind, since=last.covered_until - OVERLAP) for kind in OBJECTS]
-        ids = list(dict.fromkeys(record_id for one in found for record_id in (*one.updated, *one.deleted)))
-        for some in _portions(ids):
-            reading = self.desk.org.read(record_ids=some, addresses=[], history=True)
-            with self.desk.store.write() as tx:
-                self.changed += records.changed(tx, reading.rows)
-                records.store_reading(tx, reading, seen_at=self.desk.clock())
-            self.rows += len(reading.rows)
-            self.history += len(reading.history)
-            self.deleted += len(reading.missing) + sum(row.is_deleted for row in reading.rows)
-            self.listener(Progress(self.rows, len(ids), f"{self.rows:,} of {len(ids):,} changed records read."))
-        return min(one.covered_until for one in found)
+        ids = {kind: sorted({*one.updated, *one.deleted}) for kind, one in found.items()}
+        self.total = sum(len(some) for some in ids.values())
+        if self.total <= MOST_BY_ID:
+            for some in _portions([record_id for mine in ids.values() for record_id in mine]):
+                self._reading(self.desk.org.read(record_ids=some, addresses=[], history=True))
+        else:
+            for kind, some in ids.items():
+                self._in_bulk(kind, some)
+        return min(one.covered_until for one in found.values())
 
-    def finish(self, kind: str, covered_until: datetime) -> PullResult:
+    def _in_bulk(self, kind: str, record_ids: Sequence[str]) -> None:
+        left = set(record_ids)
+        for page in self.desk.org.rows(kind, record_ids):
+            self._page(page)
+            left.difference_update(row.record_id for row in page)
+        with self.desk.store.write() as tx:
+            self.deleted += records.mark_missing(tx, left, seen_at=self.desk.clock())
+        self._history(kind)
+
+    def _page(self, page: Sequence[OrgRow]) -> None:
+        with self.desk.store.write() as tx:
+            self._count(tx, page)
+            records.upsert_rows(tx, page, snapshot_id=self.snapshot_id, seen_at=self.desk.clock())
+        self._tell()
+
+    def _reading(self, reading: Reading) -> None:
+        with self.desk.store.write() as tx:
+            self._count(tx, reading.rows)
+            self.deleted += sum(not deleted for _, deleted in records.stamps(tx, reading.missing).values())
+            records.store_reading(tx, reading, seen_at=self.desk.clock(), snapshot_id=self.snapshot_id)
+        self.history += len(reading.history)
+        self._tell()
+
+    def _history(self, kind: str) -> None:
+        for changes in self.desk.org.pull_history(kind):
+            with self.desk.store.write() as tx:
+                records.upsert_history(tx, changes)
+            self.history += len(changes)
+
+    def _count(self, tx: Transaction, rows: Sequence[OrgRow]) -> None:
+        known = records.stamps(tx, [row.record_id for row in rows])
+        for row in rows:
+            self.rows[row.object] += 1
+            stamp, deleted = known.get(row.record_id, (None, False))
+            self.changed += stamp is None or row.system_modstamp > stamp
+            self.deleted += row.is_deleted and not deleted
+
+    def _tell(self) -> None:
+        done = sum(self.rows.values())
+        self.listener(Progress(done, max(done, self.total), f"{done:,} records read."))
+
+    def finish(self, kind: Kind, covered_until: datetime) -> PullResult:
         """Close the snapshot: links and mismatches follow from it in the same transaction."""
-        counts = {"rows": self.rows, "changed": self.changed, "history": self.history}
         with self.desk.store.write() as tx:
             now = self.desk.clock()
+            if kind == "full":
+                self._refuse_a_wiped_org(tx)
             self.deleted += records.finish_snapshot(
-                tx, self.snapshot_id, covered_until=covered_until, finished_at=now, counts=counts
+                tx, self.snapshot_id, covered_until=covered_until, finished_at=now, counts=self.rows
             )
             records.relink(tx)
-            event = events.SnapshotPulled(mode="full" if kind == "full" else "delta", rows=counts, until=leaf_time(covered_until))
-            self.desk.trail.append(tx, event)
+            self.desk.trail.append(tx, events.SnapshotPulled(mode=kind, rows=self.rows, until=leaf_time(covered_until)))
             mismatches.refresh(tx, now, append_event=self.desk.trail.append)
             self.desk.trail.checkpoint(tx)
-        return PullResult(kind=kind, rows=self.rows, changed=self.changed, deleted=self.deleted, history=self.history)
+        rows = sum(self.rows.values())
+        return PullResult(kind=kind, rows=rows, changed=self.changed, deleted=self.deleted, history=self.history)
+
+    def _refuse_a_wiped_org(self, tx: Transaction) -> None:
+        """Records that are hidden from our user must not pass for deleted ones."""
+        for kind, gone in records.unseen(tx, self.snapshot_id).items():
+            if not self.rows[kind]:
+                raise WorkbenchError(
+                    f"Salesforce showed no {kind} at all, and {gone} were known before",
+                    f"Check that the integration user may still see every {kind}; nothing was marked as deleted.",
+                )
 
 
-def _portions(ids: list[str]) -> Iterator[list[str]]:
+def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     for i in range(0, len(ids), IDS_A_READING):
         yield ids[i : i + IDS_A_READING]

@@ -137,15 +137,6 @@ def upsert_history(tx: Transaction, changes: Sequence[FieldChange]) -> None:
         tx.execute(_insert(tx, _h).on_conflict_do_nothing(), values)
 
 
-def changed(tx: Transaction, rows: Sequence[OrgRow]) -> int:
-    """How many of these rows the register does not have with this stamp."""
-    known = {}
-    for ids in _portions(r.record_id for r in rows):
-        found = tx.execute(sa.select(_r.c.record_id, _r.c.system_modstamp).where(_r.c.record_id.in_(ids)))
-        known |= {r.record_id: r.system_modstamp for r in found}
-    return sum(known.get(r.record_id) != r.system_modstamp for r in rows)
-
-
 def mark_missing(tx: Transaction, record_ids: Iterable[str], *, seen_at: datetime) -> int:
     """Mark records that the org no longer knows as deleted; returns how many were not marked before."""
     marked = 0

@@ -1,0 +1,153 @@
+"""Reading a real scratch org over HTTP into a real register: in full, by changes, and what must not be believed."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from conftest import LONG_AGO, OPTED_OUT, contact_id, lead_id, org_line
+
+from workbench.errors import WorkbenchError
+from workbench.org import OrgQuotaError
+from workbench.person import salesforce_id_18
+from workbench.store import mismatches, records
+from workbench.store import schema as s
+
+ANN, BOB, EVE = (salesforce_id_18(i) for i in (lead_id(1), contact_id(2), lead_id(3)))
+LINES = (
+    org_line("Lead", lead_id(1), "ann@example.com", opted_out=True),
+    org_line("Contact", contact_id(2), "Bob@Example.com", opted_out=False),
+    org_line("Lead", lead_id(3), "eve@example.com", opted_out=False),
+)
+
+
+@pytest.fixture
+def both(world):
+    return world(*LINES)
+
+
+def rows(world):
+    with world.wb.store.read() as tx:
+        return records.rows_by_ids(tx, [ANN, BOB, EVE])
+
+
+def write(world, kind, record_id, **values):
+    """Somebody else changes a record in Salesforce."""
+    world.org.control("/write", {"object": kind, "id": record_id, "values": values})
+    minutes_pass(world)
+
+
+def minutes_pass(world):
+    """Salesforce tells of changes up to its last full minute."""
+    world.org.control("/clock", {"advance": 120})
+    world.wb.org.usage()  # any answer tells us the org's time
+
+
+def actions(world):
+    with world.wb.store.read() as tx:
+        return list(tx.execute(sa.select(s.trail_event.c.action).order_by(s.trail_event.c.seq)).scalars())
+
+
+def test_the_first_pull_reads_everything(both):
+    ann, bob = both.person("ann@example.com", unsubscribed=False), both.person("bob@example.com")
+    told = []
+    result = both.wb.pull(progress=told.append)
+    assert (result.kind, result.rows, result.changed, result.deleted, result.history) == ("full", 3, 3, 0, 1)
+    assert (rows(both)[ANN].opted_out, rows(both)[BOB].email, rows(both)[EVE].object) == (True, "Bob@Example.com", "Lead")
+    with both.wb.store.read() as tx:
+        assert {p: [link.record_id for link in links] for p, links in records.linked(tx, [ann, bob]).items()} == {
+            ann: [ANN],
+            bob: [BOB],
+        }
+        assert [h.at for h in records.history_of(tx, [ANN])] == [OPTED_OUT]
+        found = {(m.kind, m.person_id) for m in mismatches.list_(tx)}
+        assert {("opted_out_only_in_salesforce", ann), ("unsubscribed_only_locally", bob)} <= found
+        assert records.own_users(tx) == {both.wb.org.identity().user_id}
+        assert records.last_snapshot(tx).counts == {"Lead": 2, "Contact": 1}
+    assert (told[-1].done, told[-1].total, told[-1].sentence) == (3, 3, "3 records read.")
+    assert "snapshot_pulled" in actions(both)
+
+
+def test_later_pulls_read_what_changed(both):
+    both.wb.pull()
+    write(both, "Lead", EVE, HasOptedOutOfEmail=True)
+    result = both.wb.pull()
+    assert (result.kind, result.changed) == ("delta", 1)
+    assert rows(both)[EVE].opted_out
+    with both.wb.store.read() as tx:
+        assert [h.new for h in records.history_of(tx, [EVE])] == [True]
+    again = both.wb.pull()
+    assert (again.kind, again.changed, again.deleted) == ("delta", 0, 0)
+
+
+def test_many_changes_are_read_in_bulk(both, monkeypatch):
+    monkeypatch.setattr("workbench.pull.MOST_BY_ID", 0)
+    both.wb.pull()
+    write(both, "Lead", EVE, HasOptedOutOfEmail=True)
+    write(both, "Contact", BOB, HasOptedOutOfEmail=True)
+    assert both.wb.pull().changed == 2
+    assert rows(both)[EVE].opted_out
+    with both.wb.store.read() as tx:
+        assert {h.record_id for h in records.history_of(tx, [ANN, BOB, EVE])} == {ANN, BOB, EVE}
+
+
+def test_a_deleted_record_is_deleted_here_and_keeps_its_opt_out(both):
+    ann = both.person("ann@example.com", unsubscribed=False, salesforce_ids=(ANN,))
+    both.wb.pull()
+    both.org.control("/delete", {"object": "Lead", "id": ANN})
+    minutes_pass(both)
+    result = both.wb.pull()
+    assert (result.deleted, rows(both)[ANN].is_deleted, rows(both)[ANN].opted_out) == (1, True, True)
+    assert both.wb.pull().deleted == 0
+    with both.wb.store.read() as tx:
+        assert [c.person_id for c in mismatches.forecast(tx)] == [ann]
+
+
+def test_a_record_that_only_a_full_pull_misses_has_vanished(both):
+    both.wb.pull()
+    ghost = salesforce_id_18(lead_id(77))
+    with both.wb.store.write() as tx:
+        row = tx.execute(sa.select(s.org_record).where(s.org_record.c.record_id == EVE)).mappings().one()
+        tx.execute(sa.insert(s.org_record).values(dict(row) | {"record_id": ghost, "seen_at": LONG_AGO}))
+    assert both.wb.pull().deleted == 0
+    assert both.wb.pull(full=True).deleted == 1
+    with both.wb.store.read() as tx:
+        assert records.rows_by_ids(tx, [ghost])[ghost].is_deleted
+
+
+def test_another_org_is_refused(both):
+    both.wb.pull()
+    with both.wb.store.write() as tx:
+        tx.execute(sa.update(s.snapshot).values(org_id="00D000000000009AAA"))
+    with pytest.raises(WorkbenchError, match="this workspace belongs to the org 00D000000000009AAA") as refused:
+        both.wb.pull()
+    assert "a workspace of its own" in refused.value.advice
+
+
+def test_an_org_that_shows_nothing_any_more_is_not_believed(both, monkeypatch):
+    both.wb.pull()
+    org = both.wb.org
+    monkeypatch.setattr(org, "pull", lambda kind: iter(()))  # a role without sight of any record; the rest stays real
+    with pytest.raises(WorkbenchError, match=r"Salesforce showed no (Lead|Contact) at all"):
+        both.wb.pull(full=True)
+    assert not any(row.is_deleted for row in rows(both).values())
+
+
+def test_a_pull_that_breaks_off_changes_no_decision_and_is_run_again(both):
+    both.wb.pull()
+    with both.wb.store.read() as tx:
+        before = records.last_snapshot(tx)
+    write(both, "Lead", EVE, HasOptedOutOfEmail=True)
+    both.org.control("/faults", {"plan": [{"kind": "403_daily", "on": "* query", "times": 50}]})
+    with pytest.raises(OrgQuotaError):
+        both.wb.pull(full=True)
+    with both.wb.store.read() as tx:
+        assert records.last_snapshot(tx) == before
+    both.org.control("/faults", {"clear": True})
+    assert both.wb.pull().changed == 1
+
+
+def test_after_a_long_time_everything_is_read(both):
+    both.wb.pull()
+    with both.wb.store.write() as tx:
+        tx.execute(sa.update(s.snapshot).values(covered_until=OPTED_OUT))
+    assert both.wb.pull().kind == "full"
