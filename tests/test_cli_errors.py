@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from conftest import World, lead_id, org_line
+from conftest import World, contact_id, lead_id, org_line
 
 from workbench.bench import Workbench
 from workbench.cli.app import run
 from workbench.store import database
 
-ADA = "ada@example.org"
+ADA, BEA = "ada@example.org", "bea@example.net"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def bound(world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
     """A workspace bound to a running scratch org with one person."""
-    made = world(org_line("Lead", lead_id(1), ADA, opted_out=True))
+    made = world(org_line("Lead", lead_id(1), ADA, opted_out=True), org_line("Contact", contact_id(2), BEA, opted_out=True))
     monkeypatch.setenv("WORKBENCH_HOME", str(made.folder))
     monkeypatch.setenv("WORKBENCH_CLIENT_ID", made.org.client_id)
     monkeypatch.setenv("WORKBENCH_CLIENT_SECRET", made.org.client_secret)
@@ -196,7 +196,7 @@ def test_unknown_batch(register: Path, capsys: pytest.CaptureFixture[str], words
         (["people", "--where", "consent=perhaps"], "The filter consent is yes or no."),
         (["people", "--limit", "many"], None),
         (["people", "--format", "xml"], None),
-        (["mismatches", "--kind", "boredom"], None),
+        (["mismatches", "--kind", "boredom"], "There is no such kind of mismatch."),
         (["batch", "propose", "--reason", "signed_form"], "A batch is proposed from a file or from --where, one of the two."),
         (["batch", "propose", "--where", "unsubscribed=yes", "--reason", "whim"], None),
         (["person", "nobody@example.org"], "Nobody in the register has this address or id."),

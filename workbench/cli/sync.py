@@ -9,6 +9,7 @@ import typer
 from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import say, sentence
+from workbench.errors import InputError
 from workbench.reports.tables import records
 
 LISTED = ("kind", "email", "person_id", "record_id", "detail", "forecast", "age_business_days")
@@ -24,20 +25,22 @@ def mismatches(
     ctx: typer.Context,
     kind: Annotated[str | None, typer.Option("--kind", help="Only this kind.")] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask Salesforce first for what changed.")] = False,
-    resolved: Annotated[bool, typer.Option("--resolved", help="Those that were resolved, too.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Those that were resolved, instead.")] = False,
     form: FormatOption = "table",
 ) -> int:
     """List where both sides disagree. Exit code 1 when they do."""
+    from workbench.mismatch import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise InputError("there is no such kind of mismatch", f"Kinds: {', '.join(KINDS)}.")
     with opened(ctx) as wb:
         found = wb.mismatches(kind, refresh=refresh, resolved=resolved)
-    still_open = [row for row in records(found)[1] if not _is_resolved(row)]
     emit(found, form, columns=LISTED)
-    say(
-        f"{len(still_open)} open mismatch(es)."
-        if still_open
-        else "Register and Salesforce agree, as far as the last snapshot tells."
-    )
-    return code(still_open)
+    if resolved:
+        say(f"{len(found)} resolved mismatch(es).")
+        return FINE
+    say(f"{len(found)} open mismatch(es)." if len(found) else "Register and Salesforce agree, as far as the last snapshot tells.")
+    return code(len(found))
 
 
 def forecast(ctx: typer.Context, form: FormatOption = "table") -> int:
@@ -73,8 +76,3 @@ def followup(ctx: typer.Context, form: FormatOption = "table") -> int:
     emit(found, form)
     say(f"{len(found)} resubscription(s) checked, {len(relapsed)} relapsed.")
     return code(relapsed)
-
-
-def _is_resolved(row: dict[str, object]) -> bool:
-    at = row.get("resolved_at")
-    return at is not None and at == at  # noqa: PLR0124 - NaT differs from itself

@@ -51,8 +51,9 @@ class Sources:
         touched = {event["batch_id"] for event in events if event["batch_id"]} & batches.keys()
         items = [{**item, "batch_id": batch} for batch in sorted(touched) for item in _rows(wb.batch_items(batch))]
         consents = {row["consent_id"]: row for row in _rows(wb.consents())}
+        relapses = [row for resolved in (False, True) for row in _rows(wb.mismatches("relapse", resolved=resolved))]
         evidence = {row["sha256"]: row["state"] for row in _rows(wb.verify_consents())}
-        return cls(events, _rows(wb.mismatches("relapse", resolved=True)), batches, items, consents, evidence)
+        return cls(events, relapses, batches, items, consents, evidence)
 
 
 class ResubscriptionAudit:

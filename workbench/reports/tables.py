@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-FORMULA_SIGNS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+FORMULA_SIGNS = frozenset("=+-@\t\r\n|\uff1d\uff0b\uff0d\uff20")
 """What Excel, LibreOffice or Sheets may take as the start of a formula or a new cell, full-width signs included (OWASP, CSV injection)."""
 
 
