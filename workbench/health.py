@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -10,7 +10,6 @@ from typing import Literal
 from workbench.audit import Audit
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
-from workbench.org import OrgError
 from workbench.resubscription import FINAL
 from workbench.salesforce import SalesforceOrg, check_org
 from workbench.settings import Settings
@@ -61,17 +60,18 @@ def banner(settings: Settings, desk: Desk) -> Banner:
     )
 
 
-def health(desk: Desk, org: SalesforceOrg) -> tuple[HealthLine, ...]:
+def health(desk: Desk, connect: Callable[[], SalesforceOrg]) -> tuple[HealthLine, ...]:
     """All checks: Salesforce, register, trail. Never raises: what can't be checked is a line of its own."""
-    return (*org_lines(desk, org), *_register_lines(desk), trail_line(desk))
+    return (*org_lines(desk, connect), *_register_lines(desk), trail_line(desk))
 
 
-def org_lines(desk: Desk, org: SalesforceOrg) -> tuple[HealthLine, ...]:
+def org_lines(desk: Desk, connect: Callable[[], SalesforceOrg]) -> tuple[HealthLine, ...]:
     """Whether Salesforce can be reached and lets us do the work."""
     try:
-        return tuple(HealthLine("ok" if line.ok else "bad", line.sentence) for line in check_org(org, now=desk.clock))
-    except OrgError as error:
-        return (HealthLine("bad", f"{str(error).rstrip('.')}. {error.advice}"),)
+        return tuple(HealthLine("ok" if line.ok else "bad", line.sentence) for line in check_org(connect(), now=desk.clock))
+    except WorkbenchError as error:
+        text = str(error).rstrip(".")
+        return (HealthLine("bad", f"{text[:1].upper()}{text[1:]}. {error.advice}"),)
 
 
 def trail_line(desk: Desk) -> HealthLine:

@@ -25,13 +25,13 @@ class Keeping(Opened):
         """All checks in sentences: Salesforce, register, trail."""
         from workbench import health
 
-        return health.health(self._desk, self.org)
+        return health.health(self._desk, lambda: self.org)
 
     def org_check(self) -> tuple[HealthLine, ...]:
         """Whether Salesforce can be reached and lets us do the work, in sentences."""
         from workbench import health
 
-        return health.org_lines(self._desk, self.org)
+        return health.org_lines(self._desk, lambda: self.org)
 
     def banner(self) -> Banner:
         """Which org, which register, who is at the keyboard, and what needs a look."""

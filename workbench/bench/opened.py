@@ -13,6 +13,7 @@ from workbench.audit import Audit
 from workbench.desk import Desk
 from workbench.errors import NotAllowedError
 from workbench.evidence import EvidenceStore
+from workbench.org import OrgNotAllowedError
 from workbench.policy import Policy
 from workbench.settings import Operator, Settings
 from workbench.signing import load_or_create_signer
@@ -62,7 +63,14 @@ class Opened:
 
     @cached_property
     def org(self) -> SalesforceOrg:
-        """Salesforce, one connection for this workbench; logs in at its first operation."""
+        """Salesforce, one connection for this workbench; logs in at its first operation.
+
+        Raises:
+            OrgNotAllowedError: the workspace names no org yet.
+            SettingsError: the credentials can't be read.
+        """
+        if not self.settings.org.url:
+            raise OrgNotAllowedError("this workspace is bound to no org yet", "Write its address to `url` in workbench.toml.")
         from workbench.credentials import credentials_for
         from workbench.salesforce import SalesforceOrg
 
