@@ -6,16 +6,15 @@ batch holds at the moment, and stops before the first write when there is more t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 from workbench.desk import Desk
 from workbench.errors import NotAllowedError, WorkbenchError
-from workbench.mismatch import OPT_OUT_RECORD, UNSUBSCRIBE_PERSON, Change
-from workbench.org import FieldChange, OrgRow, RowAnswer
+from workbench.mismatch import OPT_OUT_RECORD, UNSUBSCRIBE_PERSON, Change, Relapse
+from workbench.org import FieldChange, OrgError, OrgRow, Reading, RowAnswer
 from workbench.person import new_id
 from workbench.pull import pull
 from workbench.resubscription import Intent
@@ -26,7 +25,7 @@ from workbench.trail import events, leaf_time
 
 LEASE = timedelta(minutes=10)
 AT_ONCE = 200
-WRITTEN = ("done", "gone")
+NAMED = 5  # ids in a sentence; the result has all of them
 T = TypeVar("T")
 
 
@@ -34,7 +33,8 @@ T = TypeVar("T")
 class SyncResult:
     """What a sync did (in a dry run: would do): people unsubscribed, org records opted out, and what it left alone.
 
-    ``skipped_leased`` are the ids of people whom a batch held, ``failed`` those of records that could not be written.
+    ``skipped_leased`` are the ids of people whom a batch held, ``failed`` those of records that could not be written; both are
+    left to the next sync.
     """
 
     unsubscribed: int
@@ -48,9 +48,15 @@ class SyncResult:
         """One plain sentence."""
         would = "would be " if self.dry_run else ""
         parts = [f"{self.unsubscribed} people {would}unsubscribed", f"{self.opted_out} Salesforce records {would}opted out"]
-        parts += [f"{len(self.skipped_leased)} people left alone because a batch holds them"] if self.skipped_leased else []
-        parts += [f"{len(self.failed)} records could not be written"] if self.failed else []
+        if self.skipped_leased:
+            parts.append(f"{len(self.skipped_leased)} people left alone because a batch holds them: {_some(self.skipped_leased)}")
+        if self.failed:
+            parts.append(f"{len(self.failed)} records could not be written: {_some(self.failed)}")
         return "; ".join(parts) + "."
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:NAMED]) + (f" and {len(ids) - NAMED} more" if len(ids) > NAMED else "")
 
 
 def sync(desk: Desk, *, dry_run: bool = False, cap: int | None = None) -> SyncResult:
@@ -67,7 +73,7 @@ def sync(desk: Desk, *, dry_run: bool = False, cap: int | None = None) -> SyncRe
     pull(desk)
     if dry_run:
         with desk.store.read() as tx:
-            return _result(mismatches.forecast(tx), dry_run=True)
+            return _rehearsal(desk, tx)
     run = _Sync(desk, cap if cap is not None else desk.policy.sync_cap)
     try:
         return run.carry_out()
@@ -75,14 +81,40 @@ def sync(desk: Desk, *, dry_run: bool = False, cap: int | None = None) -> SyncRe
         run.let_go()
 
 
-def _result(changes: Sequence[Change], *, dry_run: bool) -> SyncResult:
+def _rehearsal(desk: Desk, tx: Transaction) -> SyncResult:
+    forecast = mismatches.forecast(tx)
+    busy = leases.held(tx, sorted(_concerned(tx, forecast)), now=desk.clock())
+    free = _apart(tx, forecast, busy=busy)
     return SyncResult(
-        unsubscribed=sum(c.action == UNSUBSCRIBE_PERSON for c in changes),
-        opted_out=sum(c.action == OPT_OUT_RECORD for c in changes),
-        skipped_leased=(),
+        unsubscribed=len(_of(free, UNSUBSCRIBE_PERSON)),
+        opted_out=len(_of(free, OPT_OUT_RECORD)),
+        skipped_leased=tuple(sorted(busy)),
         failed=(),
-        dry_run=dry_run,
+        dry_run=True,
     )
+
+
+def _of(changes: Sequence[Change], action: str) -> list[Change]:
+    return [c for c in changes if c.action == action]
+
+
+def _concerned(tx: Transaction, changes: Sequence[Change]) -> set[str]:
+    """Everyone to be unsubscribed, and everyone linked to a record to be opted out: a batch may be clearing it for any of them."""
+    owners = records.owners(tx, [c.record_id for c in _of(changes, OPT_OUT_RECORD)])
+    return {c.person_id for c in _of(changes, UNSUBSCRIBE_PERSON)}.union(*owners.values())
+
+
+def _apart(tx: Transaction, changes: Sequence[Change], *, busy: frozenset[str]) -> list[Change]:
+    """Without what touches people in use, and without what would only follow from that."""
+    owners = records.owners(tx, [c.record_id for c in _of(changes, OPT_OUT_RECORD)])
+    touched = {c: owners.get(c.record_id, ()) if c.action == OPT_OUT_RECORD else (c.person_id,) for c in changes}
+    left = [c for c in changes if not busy.intersection(touched[c])]
+    while True:
+        followed = {c.record_id for c in _of(left, OPT_OUT_RECORD)} | {c.person_id for c in _of(left, UNSUBSCRIBE_PERSON)}
+        still = [c for c in left if c.direct or (c.record_id if c.action == UNSUBSCRIBE_PERSON else c.person_id) in followed]
+        if len(still) == len(left):
+            return left
+        left = still
 
 
 class _Sync:
@@ -92,98 +124,108 @@ class _Sync:
         self.desk, self.cap, self.run_id = desk, cap, new_id()
         self.holder = f"sync:{self.run_id}"
         self.held: frozenset[str] = frozenset()
+        self.written: list[str] = []
         self.failed: list[str] = []
 
     def carry_out(self) -> SyncResult:
         """Lease, unsubscribe people, opt records out, look again."""
         changes, skipped = self._begin()
-        to_unsubscribe = [c for c in changes if c.action == UNSUBSCRIBE_PERSON]
-        to_opt_out = [c for c in changes if c.action == OPT_OUT_RECORD]
-        for some in _portions(to_unsubscribe):
-            self._unsubscribe(some)
+        to_opt_out = _of(changes, OPT_OUT_RECORD)
+        stopped: OrgError | None = None
         for some in _portions(to_opt_out):
-            self._opt_out(some)
+            if stopped is None:
+                stopped = self._opt_out(some)
+            else:
+                self._conclude(some, {}, None)
         done = SyncResult(
-            unsubscribed=len(to_unsubscribe),
-            opted_out=len(to_opt_out) - len(self.failed),
+            unsubscribed=len(changes) - len(to_opt_out),
+            opted_out=len(self.written),
             skipped_leased=skipped,
             failed=tuple(self.failed),
             dry_run=False,
         )
         self._finish(done)
+        if stopped is not None:
+            raise stopped
         return done
 
     def _begin(self) -> tuple[list[Change], tuple[str, ...]]:
-        """In one transaction: the forecast, the cap, the leases. Whoever a batch holds is left alone and named."""
+        """In one transaction: the forecast, the cap, the leases, the register's side, and what Salesforce is to be told.
+
+        Whoever a batch holds is left alone and named.
+        """
         with self.desk.store.write() as tx:
             now, forecast = self.desk.clock(), mismatches.forecast(tx)
             if len(forecast) > self.cap:
                 raise WorkbenchError(
                     f"the sync would change {len(forecast)} people and records, more than its cap of {self.cap}; nothing was written",
-                    "Look at `workbench forecast`; if that is right, run it once with --cap and a larger number.",
+                    f"Look at `workbench forecast`; if that is right, run it once with `workbench sync --cap {len(forecast)}`.",
                 )
-            concerned = sorted({c.person_id for c in forecast if c.person_id})
-            tokens = leases.take(tx, concerned, holder=self.holder, now=now, lasting=LEASE)
-            self.held = frozenset(tokens)
-            mine = [c for c in forecast if not c.person_id or c.person_id in self.held]
-            result = _result(mine, dry_run=False)
-            started = events.SyncStarted(cap=self.cap, people=result.unsubscribed, records=result.opted_out)
+            concerned = sorted(_concerned(tx, forecast))
+            self.held = frozenset(leases.take(tx, concerned, holder=self.holder, now=now, lasting=LEASE))
+            skipped = frozenset(concerned) - self.held
+            mine = _apart(tx, forecast, busy=skipped)
+            to_unsubscribe, to_opt_out = _of(mine, UNSUBSCRIBE_PERSON), _of(mine, OPT_OUT_RECORD)
             follow_ups.begin_sync(tx, self.run_id, operator=self.desk.operator.name, at=now)
-            self.desk.trail.append(tx, started)
+            started = events.SyncStarted(cap=self.cap, people=len(to_unsubscribe), records=len(to_opt_out))
+            intended = [
+                Entry(event=events.OptOutIntended(by="sync", rows=(c.record_id,)), person_id=c.person_id) for c in to_opt_out
+            ]
+            self.desk.trail.append_all(tx, [Entry(event=started), *self._unsubscribe(tx, to_unsubscribe), *intended])
             self.desk.trail.checkpoint(tx)
-        return mine, tuple(p for p in concerned if p not in self.held)
+        return mine, tuple(sorted(skipped))
 
-    def _unsubscribe(self, some: Sequence[Change]) -> None:
+    def _unsubscribe(self, tx: Transaction, changes: Sequence[Change]) -> list[Entry]:
         """The register follows Salesforce: a new episode that says which record, since when and by whom."""
-        with self.desk.store.write() as tx:
-            rows = records.rows_by_ids(tx, [c.record_id for c in some if c.record_id])
-            history = defaultdict(list)
-            for change in records.history_of(tx, rows):
-                history[change.record_id].append(change)
-            for change in some:
-                self._record_unsubscribe(tx, change, rows.get(change.record_id), history[change.record_id])
-            self.desk.trail.checkpoint(tx)
+        rows = records.rows_by_ids(tx, [c.record_id for c in changes])
+        ticked = {h.record_id: h for h in records.history_of(tx, rows) if h.new is not False}  # oldest first: the latest stays
+        return [self._episode(tx, c, rows[c.record_id], ticked.get(c.record_id)) for c in changes]
 
-    def _record_unsubscribe(self, tx: Transaction, change: Change, row: OrgRow | None, history: Sequence[FieldChange]) -> None:
+    def _episode(self, tx: Transaction, change: Change, row: OrgRow, ticked: FieldChange | None) -> Entry:
         now = self.desk.clock()
-        ticked = max((h for h in history if h.new), key=lambda h: h.at, default=None)
-        at = ticked.at if ticked else row.last_modified_date if row else now
-        by = ticked.by if ticked else None
+        at, by, detail = _origin(change, row, ticked, now=now)
         episode = people.unsubscribe(
             tx,
             change.person_id,
-            opted_out_at=min(at, now),
+            opted_out_at=at,
             source="salesforce_sync",
-            detail=f"{change.record_id} is opted out" + (f", by user {by}" if by else ""),
+            detail=detail,
             recorded_at=now,
             recorded_by=self.desk.operator.name,
         )
-        records_named = (change.record_id,) if change.record_id else ()
         event = events.PersonUnsubscribedBySync(
-            unsubscribe_id=episode, records=records_named, opted_out_at=leaf_time(at), opted_out_by=by
+            unsubscribe_id=episode, records=(change.record_id,), opted_out_at=leaf_time(at), opted_out_by=by
         )
-        self.desk.trail.append(tx, event, person_id=change.person_id)
+        return Entry(event=event, person_id=change.person_id)
 
-    def _opt_out(self, some: Sequence[Change]) -> None:
-        """Salesforce follows the register: intended and durable, then written, then read back."""
+    def _opt_out(self, some: Sequence[Change]) -> OrgError | None:
+        """Salesforce follows the register: written, then read back. Returns what stopped it; the rows then count as failed."""
         with self.desk.store.write() as tx:
             kinds = {record_id: row.object for record_id, row in records.rows_by_ids(tx, [c.record_id for c in some]).items()}
-            entries = [
-                Entry(event=events.OptOutIntended(by="sync", rows=(c.record_id,)), person_id=c.person_id or None) for c in some
-            ]
-            self.desk.trail.append_all(tx, entries)
-            self.desk.trail.checkpoint(tx)
-        answers = {a.record_id: a for a in self.desk.org.opt_out(sorted((kinds[c.record_id], c.record_id) for c in some))}
-        reading = self.desk.org.read(record_ids=[c.record_id for c in some], addresses=[], history=True)
+            leases.take(tx, sorted(self.held), holder=self.holder, now=self.desk.clock(), lasting=LEASE)
+        answers: dict[str, RowAnswer] = {}
+        reading, stopped = None, None
+        try:
+            answers = {a.record_id: a for a in self.desk.org.opt_out(sorted((kinds[c.record_id], c.record_id) for c in some))}
+            reading = self.desk.org.read(record_ids=[c.record_id for c in some], addresses=[], history=True)
+        except OrgError as error:
+            stopped = error
+        self._conclude(some, answers, reading)
+        return stopped
+
+    def _conclude(self, some: Sequence[Change], answers: dict[str, RowAnswer], reading: Reading | None) -> None:
+        """In one transaction: the rows as read back, and what became of each on the trail."""
         with self.desk.store.write() as tx:
-            records.store_reading(tx, reading, seen_at=self.desk.clock())
-            out = {row.record_id for row in reading.rows if all(row.opt_outs.values())} | reading.missing
-            self.failed += [c.record_id for c in some if c.record_id not in out]
+            if reading is not None:
+                records.store_reading(tx, reading, seen_at=self.desk.clock())
+            ends = {c.record_id: _end_of(c.record_id, answers.get(c.record_id), reading) for c in some}
             entries = [
-                Entry(event=_written(answers[c.record_id], fine=c.record_id in out), person_id=c.person_id or None) for c in some
+                Entry(event=_event(c.record_id, ends[c.record_id], answers.get(c.record_id)), person_id=c.person_id) for c in some
             ]
             self.desk.trail.append_all(tx, entries)
             self.desk.trail.checkpoint(tx)
+        self.written += [record_id for record_id, end in ends.items() if end == "written"]
+        self.failed += [record_id for record_id, end in ends.items() if end == "not_written"]
 
     def _finish(self, done: SyncResult) -> None:
         counts = {
@@ -195,6 +237,7 @@ class _Sync:
         with self.desk.store.write() as tx:
             follow_ups.finish_sync(tx, self.run_id, at=self.desk.clock(), counts=counts)
             self.desk.trail.append(tx, events.SyncFinished(counts=counts))
+            records.relink(tx, sorted(self.held))
             mismatches.refresh(tx, self.desk.clock(), resolved_by="nightly sync", append_event=self.desk.trail.append)
             self.desk.trail.checkpoint(tx)
 
@@ -205,9 +248,30 @@ class _Sync:
                 leases.release(tx, sorted(self.held), holder=self.holder)
 
 
-def _written(answer: RowAnswer, *, fine: bool) -> events.OptOutWritten | events.OptOutFailed:
-    part = (events.RowAnswer(record_id=answer.record_id, status=None, code=answer.code or answer.outcome),)
-    return events.OptOutWritten(rows=part) if fine else events.OptOutFailed(cause="not_written", rows=part)
+def _origin(change: Change, row: OrgRow, ticked: FieldChange | None, *, now: datetime) -> tuple[datetime, str | None, str]:
+    """When the opt-out took place and by which user, as far as Salesforce tells, and a sentence about it."""
+    record = f"{row.object} {row.record_id}"
+    if not change.direct:
+        return now, None, f"{record} is opted out because of another person or record it is joined with"
+    if ticked is not None:
+        return ticked.at, ticked.by, f"{record} was opted out in Salesforce by user {ticked.by}"
+    return row.last_modified_date, None, f"{record} is opted out in Salesforce; its history does not say by whom"
+
+
+def _end_of(record_id: str, answer: RowAnswer | None, reading: Reading | None) -> Literal["written", "gone", "not_written"]:
+    """What became of one record: what it says itself counts, and only where it can't be read, what the answer said."""
+    if reading is None:
+        return "written" if answer is not None and answer.outcome == "done" else "not_written"
+    row = next((r for r in reading.rows if r.record_id == record_id), None)
+    if row is None or row.is_deleted:
+        return "gone"
+    return "written" if all(row.opt_outs.values()) else "not_written"
+
+
+def _event(record_id: str, end: str, answer: RowAnswer | None) -> events.OptOutWritten | events.OptOutFailed:
+    code = (answer.code or answer.outcome) if answer else "unknown"
+    part = (events.RowAnswer(record_id=record_id, status=None, code=code),)
+    return events.OptOutWritten(rows=part) if end == "written" else events.OptOutFailed(cause=end, rows=part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,26 +293,38 @@ def follow_up(desk: Desk) -> tuple[FollowUp, ...]:
     with desk.store.read() as tx:
         done = batches.resubscribed(tx)
     for some in _portions(done):
-        ids = sorted({b.record_id for i in some for b in i.base})
-        if ids:
-            reading = desk.org.read(record_ids=ids, addresses=[], history=True)
-            with desk.store.write() as tx:
-                records.store_reading(tx, reading, seen_at=desk.clock())
+        _read_again(desk, some)
     with desk.store.write() as tx:
+        mismatches.refresh(tx, desk.clock(), append_event=desk.trail.append)
         relapses = mismatches.relapses(tx)
-        found = tuple(_looked_at(i, relapses[i.person_id].cause if i.person_id in relapses else None) for i in done)
+        found = tuple(_looked_at(i, relapses.get(i.person_id)) for i in done)
         for one, intent in zip(found, done, strict=True):
             follow_ups.add(tx, one.intent_id, outcome=one.outcome, cause=one.cause, at=desk.clock())
-            event = events.FollowUpChecked(outcome=one.outcome, cause=one.cause or None, detail="")
+            relapse = relapses.get(one.person_id)
+            event = events.FollowUpChecked(outcome=one.outcome, cause=one.cause or None, detail=relapse.detail if relapse else "")
             desk.trail.append(tx, event, batch_id=intent.batch_id, intent_id=one.intent_id, person_id=one.person_id)
-        mismatches.refresh(tx, desk.clock(), append_event=desk.trail.append)
         desk.trail.checkpoint(tx)
     return found
 
 
-def _looked_at(intent: Intent, cause: str | None) -> FollowUp:
-    outcome: Literal["held", "relapsed"] = "held" if cause is None else "relapsed"
-    return FollowUp(intent_id=intent.intent_id, person_id=intent.person_id, outcome=outcome, cause=cause or "")
+def _read_again(desk: Desk, intents: Sequence[Intent]) -> None:
+    """Read and store what Salesforce has of some people by now: by what was written, by link and by address."""
+    person_ids = [i.person_id for i in intents]
+    with desk.store.read() as tx:
+        addresses = sorted({p.email for p in people.by_ids(tx, person_ids).values()})
+        ids = {link.record_id for mine in records.linked(tx, person_ids).values() for link in mine}
+    ids.update(b.record_id for i in intents for b in i.base)
+    reading = desk.org.read(record_ids=sorted(ids), addresses=addresses, history=True)
+    with desk.store.write() as tx:
+        records.store_reading(tx, reading, seen_at=desk.clock())
+        records.relink(tx, person_ids)
+
+
+def _looked_at(intent: Intent, relapse: Relapse | None) -> FollowUp:
+    outcome: Literal["held", "relapsed"] = "held" if relapse is None else "relapsed"
+    return FollowUp(
+        intent_id=intent.intent_id, person_id=intent.person_id, outcome=outcome, cause="" if relapse is None else relapse.cause
+    )
 
 
 def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
