@@ -10,7 +10,7 @@ from typing import Any
 from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, METHODS, Consent, Evidence
 from workbench.errors import EvidenceError, InputError
 from workbench.evidence import EvidenceStore
-from workbench.person import Person, new_id
+from workbench.person import Person, new_id, normalize_address
 from workbench.policy import Policy
 from workbench.store import consents
 from workbench.store.database import Store
@@ -50,7 +50,7 @@ def record_consent(
     """
     _check(fields)
     stored = tuple(_stored(files, item) for item in evidence)
-    given = {"email": person.email, "controller": policy.controller} | dict(fields)
+    given = {"controller": policy.controller} | dict(fields) | {"email": normalize_address(fields.get("email", person.email))}
     consent = Consent(
         consent_id=new_id(), person_id=person.person_id, recorded_at=now, recorded_by=operator, evidence=stored, **given
     )
@@ -78,6 +78,8 @@ def _check(fields: Mapping[str, Any]) -> None:
         value = fields.get(name)
         if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
             raise InputError(f"the consent's {name} needs a moment with its time zone", "Write it as 2026-11-02T09:30:00+01:00.")
+    if "email" in fields and not normalize_address(str(fields["email"])):
+        raise InputError("the consent's email is not an address")
     for name in ("purpose", "given_at"):
         if name not in fields:
             raise InputError(f"a consent needs {name}")

@@ -7,7 +7,6 @@ of its neighbour (keyset), so page 10,000 costs what page 1 costs. Decides nothi
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench.errors import InputError
+from workbench.mismatch import KINDS
 from workbench.person import UNSUBSCRIBE_SOURCES, normalize_address
 from workbench.store import schema as s
 from workbench.store.database import Transaction
@@ -330,11 +330,10 @@ def _domain(value: Any) -> Terms:
 
 def _mismatch(value: Any) -> Terms:
     """An open mismatch of one kind, or of ``any``."""
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z_]{1,40}", value):
-        raise _wrong("mismatch", "a kind of mismatch")
+    kind = _one_of("mismatch", value, ("any", *KINDS))
     m = s.mismatch.c
-    kind = [] if value == "any" else [m.kind == value]
-    return [sa.exists(m.person_id).where(m.person_id == s.person.c.person_id, m.resolved_at.is_(None), *kind)]
+    chosen = [] if kind == "any" else [m.kind == kind]
+    return [sa.exists(m.person_id).where(m.person_id == s.person.c.person_id, m.resolved_at.is_(None), *chosen)]
 
 
 def _consent(value: Any) -> Terms:
