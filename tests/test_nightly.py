@@ -336,7 +336,7 @@ FOLK = st.fixed_dictionaries(
         "held": st.sampled_from([False, False, False, True]),
     }
 )
-RANDOM = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RANDOM = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def furnish(night: Night, folk: list[dict], things: list[dict]) -> Desk:

@@ -811,7 +811,7 @@ def build(tx, folk: list[dict], things: list[dict]) -> World:
 
 
 # The register is emptied by the test itself for each example; examples are independent of one another.
-RANDOM = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RANDOM = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @RANDOM
