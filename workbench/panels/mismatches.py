@@ -50,7 +50,7 @@ class MismatchPanel(Panel):
         self._refresh = self.button(
             "Refresh from Salesforce", self.refresh, hint="Read what changed in Salesforce, then compare", main=True
         )
-        self.full = widgets.Checkbox(description="Read everything again, not only what changed", value=False, indent=False)
+        self.full = widgets.Checkbox(description="Read everything again", value=False, indent=False)
         self._dry = self.button("Show what a sync would do", self.dry_run, hint="Counts only; writes nothing")
         self._sync = self.button(
             "Opt out the other side now", self.sync, hint="Run the unsubscribe sync at once; it only ever opts out"
@@ -68,6 +68,7 @@ class MismatchPanel(Panel):
     def show(self) -> None:
         """Show counts, rows and forecast as the register has them."""
         counts = self.wb.mismatch_counts()
+        counts = counts[counts["open"] > 0]
         counts = counts.assign(means=[KINDS.get(kind, "") for kind in counts["kind"]])
         limit = self.wb.policy.honour_within_business_days
         self._counts_view.value = heading("Open mismatches by kind") + table(

@@ -29,6 +29,8 @@ EVENTS = {
 CHECKPOINTS = {"size": "Entries", "made_at": "Signed (UTC)"}
 ISSUED = {"name": "Report", "issued_at": "Issued (UTC)", "issued_by": "By", "report_id": "Id"}
 SHOWN = 100
+NEWEST = 500
+DETAIL = 160  # characters
 NEWEST_CHECKPOINTS = 5
 
 
@@ -70,12 +72,15 @@ class TrailPanel(Panel):
             batch_id=self.batch.value.strip() or None,
             since=_midnight(self.day_from.value),
             until=_midnight(self.day_to.value, days=1),
+            newest=NEWEST,
         )
         newest = self.events.iloc[::-1]
+        newest = newest.assign(payload=[_short(text) for text in newest["payload"]])
         self._events_view.value = table(
             newest, EVENTS, caption="Newest first", empty="No event fits.", spell=("action",), shown=SHOWN
         )
-        self.say("done", f"{len(self.events):,} events fit")
+        many = len(self.events) == NEWEST
+        self.say("done", f"The newest {NEWEST} events that fit" if many else f"{len(self.events):,} events fit")
 
     def clear_filters(self) -> None:
         """Show the newest events of everybody."""
@@ -195,6 +200,12 @@ class TrailPanel(Panel):
         self._issued_view.value = heading("Issued reports") + table(
             found, ISSUED, caption="Newest first", empty="No report was issued yet."
         )
+
+
+def _short(payload: str) -> str:
+    """The beginning of an event's details, with room to break the line; `TrailPanel.selection` has all of it."""
+    text = payload.replace('","', '", "').replace('":', '": ').replace(",", ", ").replace(",  ", ", ")
+    return text if len(text) <= DETAIL else f"{text[:DETAIL]}…"
 
 
 def _field(parameter: Any) -> Any:
