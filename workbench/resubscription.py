@@ -315,9 +315,10 @@ def after_sending(
     if found.keys() != {b.record_id for b in intent.base}:
         return _records_changed(intent.base, found)
     for base in intent.base:
-        if not (_untouched(base, found[base.record_id]) or _cleared_by_us(base, found[base.record_id], history, us)):
-            return _somebody_else(base, found[base.record_id], history, us)
-    again = tuple(b for b in intent.base if b.to_clear and _untouched(b, found[b.record_id]))
+        row = found[base.record_id]
+        if not (_untouched(base, row, history) or _cleared_by_us(base, row, history, us)):
+            return _somebody_else(base, row, history, us)
+    again = tuple(b for b in intent.base if b.to_clear and _untouched(b, found[b.record_id], history))
     if not again:
         return Verified(tuple(replace(b, verified_stamp=found[b.record_id].system_modstamp) for b in intent.base))
     if refused:
@@ -350,9 +351,10 @@ def clears(rows: Iterable[BaseRow]) -> tuple[ConditionalClear, ...]:
     )
 
 
-def _untouched(base: BaseRow, row: OrgRow) -> bool:
-    """Still exactly as it was read before the write."""
-    return row.system_modstamp == base.stamp and row.opted_out == bool(base.to_clear)
+def _untouched(base: BaseRow, row: OrgRow, history: Sequence[FieldChange]) -> bool:
+    """Still exactly as it was read before the write; history is read after the row and may know of a newer change."""
+    changed = any(h.record_id == base.record_id and h.at > base.stamp for h in history)
+    return row.system_modstamp == base.stamp and row.opted_out == bool(base.to_clear) and not changed
 
 
 def _cleared_by_us(base: BaseRow, row: OrgRow, history: Sequence[FieldChange], us: str) -> bool:
@@ -370,16 +372,17 @@ def _records_changed(base: Sequence[BaseRow], found: dict[str, OrgRow]) -> Abort
 
 
 def _somebody_else(base: BaseRow, row: OrgRow, history: Sequence[FieldChange], us: str) -> Abort:
-    newly_out = any(h.record_id == base.record_id and h.new and h.at > base.stamp and h.by != us for h in history)
+    later = [h for h in history if h.record_id == base.record_id and h.at > base.stamp]
+    newly_out = any(h.new is not False and h.by != us for h in later)
     if row.opted_out or newly_out:
         return Abort("opted_out_in_salesforce", f"{base.record_id} was modified at {row.system_modstamp.isoformat()}")
     return Abort("record_changed", f"{base.record_id} was modified at {row.system_modstamp.isoformat()}")
 
 
 def _only_ours(base: BaseRow, history: Sequence[FieldChange], us: str) -> bool:
-    """Whether nobody set the flag since the base was read, and nobody but us cleared it."""
+    """Whether nobody set the flag since the base was read, and nobody but us cleared it; an unreadable value may have set it."""
     later = [h for h in history if h.record_id == base.record_id and h.at > base.stamp]
-    return all(h.by == us and not h.new for h in later)
+    return all(h.by == us and h.new is False for h in later)
 
 
 def _our_change(base: BaseRow, history: Sequence[FieldChange], us: str) -> bool:

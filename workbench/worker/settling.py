@@ -26,6 +26,7 @@ from workbench.resubscription import (
     before_closing,
     clears,
     groups,
+    living,
 )
 from workbench.store import batches, consents, people
 from workbench.store.database import Transaction
@@ -185,16 +186,25 @@ def _begin_abort(course: Course, tx: Transaction, intent: Intent, abort: Abort, 
     event = events.AbortIntended(cause=abort.cause, detail=abort.detail, rows=tuple(b.record_id for b in intent.base))
     course.desk.trail.append(tx, event, **course.about(intent))
     if abort.cause == "opted_out_in_salesforce":
-        _record_opt_out(course, tx, intent, rows)
+        _record_opt_out(course, tx, intent, rows, detail="opted out in Salesforce while a batch ran")
+    elif _subscribed(tx, intent.person_id):
+        _record_opt_out(course, tx, intent, rows, detail="opted out in Salesforce, where a batch could not clear it")
     if abort.cause == "history_missing":
         course.alarm = CAUSES[abort.cause]
 
 
-def _record_opt_out(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow]) -> None:
-    """The register learns of the new opt-out at once: the consent at hand is older than it and can't be used again."""
+def _subscribed(tx: Transaction, person_id: str) -> bool:
+    """Whether the register would mail a person of a batch: one who was opted out in Salesforce only."""
+    episodes = people.unsubscribes(tx, [person_id]).get(person_id, ())
+    return bool(people.by_ids(tx, [person_id])) and all(e.closed_at is not None for e in episodes)
+
+
+def _record_opt_out(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow], *, detail: str) -> None:
+    """The register learns of the opt-out at once: the consent at hand is older than it and can't be used again."""
     now = course.desk.clock()
-    moment = max((r.system_modstamp for r in rows if r.opted_out), default=now)
-    detail = "opted out in Salesforce while a batch ran"
+    read = {b.record_id: b.stamp for b in intent.base}
+    moved = (r.system_modstamp for r in rows if r.opted_out and r.system_modstamp != read.get(r.record_id))
+    moment = max(moved, default=now)
     episode = people.unsubscribe(
         tx,
         intent.person_id,
@@ -226,12 +236,12 @@ def _done(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow
     now = course.desk.clock()
     episodes = people.close_unsubscribes(tx, intent.person_id, intent_id=intent.intent_id, at=now)
     batches.move(tx, intent, State.DONE, expected=[State.VERIFIED], at=now, done_at=now, cause="")
-    to_clear = {b.record_id: b.to_clear for b in intent.base}
+    to_clear, found = {b.record_id: b.to_clear for b in intent.base}, living(rows)
     event = events.PersonResubscribed(
         before=events.BothSides(
-            unsubscribed=True, org={r.record_id: {f: f in to_clear[r.record_id] for f in r.opt_outs} for r in rows}
+            unsubscribed=bool(episodes), org={i: {f: f in to_clear[i] for f in row.opt_outs} for i, row in found.items()}
         ),
-        after=events.BothSides(unsubscribed=False, org={r.record_id: dict(r.opt_outs) for r in rows}),
+        after=events.BothSides(unsubscribed=False, org={i: dict(row.opt_outs) for i, row in found.items()}),
         consent_id=consent.consent_id,
         evidence=tuple(e.sha256 for e in consent.evidence),
         episodes=episodes,
