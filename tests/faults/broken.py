@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from workbench.resubscription import Abort, SendAgain
 from workbench.salesforce import org as door
 from workbench.salesforce.org import SalesforceOrg
 from workbench.trail import events
-from workbench.worker import beginning, settling
+from workbench.worker import beginning, course, settling
 
 
 def no_final_check() -> None:
@@ -32,11 +33,12 @@ def unconditional() -> None:
 
 
 def bumped_stamp() -> None:
-    """Answers "modified since" by taking the new stamp and sending again."""
+    """Answers "modified since" by taking the new stamp and sending again, without judging the person anew."""
     original = settling.after_sending
 
     def after_sending(intent: Any, rows: Any, *args: Any, **kwargs: Any) -> Any:
         decision = original(intent, rows, *args, **kwargs)
+        course.Course.verdict = lambda *_, **__: SimpleNamespace(eligible=True)  # type: ignore[method-assign]
         stamps = {r.record_id: r.system_modstamp for r in rows if r.opted_out}
         again = tuple(replace(b, stamp=stamps[b.record_id]) for b in intent.base if b.to_clear and b.record_id in stamps)
         return SendAgain(again) if isinstance(decision, Abort) and again else decision

@@ -12,10 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from workbench.settings import point_at
-
 from faults.oracle import Evidence, Judgement, judge
 from faults.scene import VICTIM, Scene
+from workbench.settings import point_at
 
 TESTS = Path(__file__).parents[1]
 CENTRE = "Preference Centre"
@@ -106,16 +105,7 @@ def _runs(
     player: Player, scene: Scene, trial: Trial, *, folder: Path, org: dict[str, Any]
 ) -> tuple[tuple[int, ...], dict[str, Any]]:
     point_at(folder / "workspace", org["url"])
-    order = {
-        "do": "run",
-        "workspace": str(folder / "workspace"),
-        "journal": str(folder / "journal.jsonl"),
-        "batch": scene.batch,
-        "victim": scene.people[trial.victim],
-        "control_url": org["control_url"],
-        "actions": actions(scene.records[trial.victim]),
-        "broken": trial.broken,
-    }
+    order = order_for(scene, folder=folder, org=org, victim=trial.victim) | {"broken": trial.broken}
     if trial.hook:
         _control(org, "/hooks", trial.hook)
     inject = {"what": trial.inject, "at": trial.inject_at} if trial.inject else {}
@@ -127,6 +117,19 @@ def _runs(
             inject["request"] = _last_clear(folder / "journal.jsonl")
     last = player.order(**order, finish=True, inject=inject)
     return (*exits, last["exit"]), last["said"] or {}
+
+
+def order_for(scene: Scene, *, folder: Path, org: dict[str, Any], victim: str = VICTIM) -> dict[str, Any]:
+    """The order to run the batch on these copies."""
+    return {
+        "do": "run",
+        "workspace": str(folder / "workspace"),
+        "journal": str(folder / "journal.jsonl"),
+        "batch": scene.batch,
+        "victim": scene.people[victim],
+        "control_url": org["control_url"],
+        "actions": actions(scene.records[victim]),
+    }
 
 
 def actions(records: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:

@@ -23,14 +23,14 @@ from typing import Any
 
 import filelock  # noqa: F401 - what a run imports late is imported here, so that no child has to
 import requests
+
+from faults.broken import BROKEN
 from workbench.bench import Workbench
 from workbench.errors import WorkbenchError
 from workbench.salesforce import SalesforceOrg  # noqa: F401 - as above
 from workbench.scratch_org import serve
 from workbench.store.database import Store
 from workbench.worker import course
-
-from faults.broken import BROKEN
 
 LONGEST_RUN = 120  # seconds; a child that hangs is ended by the system and fails its test
 MOST_ROUNDS = 6
@@ -57,6 +57,8 @@ class Boundaries:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.count == self.order.get("inject", {}).get("at"):
             self.inject()
+        if self.count == self.order.get("hold", {}).get("at"):
+            self.hold()
 
     def inject(self) -> None:
         """The opt-out of the victim that was ordered, as another process or another user would make it."""
@@ -71,6 +73,11 @@ class Boundaries:
                 control(self.order["control_url"], "/write", action)
         self.quiet = False
         self.note(injected=what, victim=self._victim())
+
+    def hold(self) -> None:
+        """Say that this boundary is reached, and go on when told to: both by named pipes."""
+        Path(self.order["hold"]["reached"]).write_text("reached", encoding="utf-8")
+        Path(self.order["hold"]["go_on"]).read_text(encoding="utf-8")
 
     def note(self, **line: Any) -> None:
         """One line of the journal, in one write: it survives the process."""

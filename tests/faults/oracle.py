@@ -105,7 +105,11 @@ def _others(traces: Traces) -> list[str]:
     wrong = [f"{r} of somebody else was touched" for r, row in traces.before.items() if r not in ours and traces.rows[r] != row]
     mine = traces.scene.eligible.keys()
     kept = [e for e in traces.episodes if e["person_id"] not in mine]
-    return wrong + (["an episode of somebody else was touched"] if kept != [e for e in traces.episodes_before if e["person_id"] not in mine] else [])
+    return wrong + (
+        ["an episode of somebody else was touched"]
+        if kept != [e for e in traces.episodes_before if e["person_id"] not in mine]
+        else []
+    )
 
 
 def _cleared_again(traces: Traces) -> list[str]:
@@ -123,7 +127,11 @@ def _cleared_again(traces: Traces) -> list[str]:
 def _closed_again(traces: Traces) -> list[str]:
     """No unsubscribe that came after the batch was approved was closed; none ever vanished."""
     known = {e["unsubscribe_id"] for e in traces.episodes_before}
-    lost = [f"LOST: the unsubscribe {e['unsubscribe_id']} was closed" for e in traces.episodes if e["unsubscribe_id"] not in known and e["closed_at"]]
+    lost = [
+        f"LOST: the unsubscribe {e['unsubscribe_id']} was closed"
+        for e in traces.episodes
+        if e["unsubscribe_id"] not in known and e["closed_at"]
+    ]
     return lost + (["an unsubscribe vanished"] if known - {e["unsubscribe_id"] for e in traces.episodes} else [])
 
 
@@ -134,7 +142,12 @@ def _unannounced(traces: Traces) -> list[str]:
         for record in line.get("rows", ()):
             told = [e for e in traces.events if e["seq"] < line["trail"] and _announces(e, record, line["what"])]
             wrong += [] if told else [f"nothing on the trail announced the {line['what']} of {record}"]
-    stamps = {(r["record_id"], datetime.fromisoformat(r["base"])) for e in traces.events if e["action"] == "clear_intended" for r in e["payload"]["rows"]}
+    stamps = {
+        (r["record_id"], datetime.fromisoformat(r["base"]))
+        for e in traces.events
+        if e["action"] == "clear_intended"
+        for r in e["payload"]["rows"]
+    }
     for write in (w for request in traces.requests for w in request["writes"]):
         if any(new is False for _, new in write.get("opt_out", {}).values()):
             condition = write["condition"] and parsedate_to_datetime(write["condition"])
@@ -174,7 +187,7 @@ def _victim(traces: Traces, *, lenient: bool) -> list[str]:
 
 def _kept_out(traces: Traces, state: str) -> list[str]:
     flags, before = traces.flags(traces.victim), {r: bool(v["HasOptedOutOfEmail"]) for r, v in traces.before.items()}
-    wanted = {r: True for r in flags} if state == "ABORTED" else {r: before[r] for r in flags}
+    wanted = dict.fromkeys(flags, True) if state == "ABORTED" else {r: before[r] for r in flags}
     there = any(e["id"] in flags and e["by"] != traces.us for e in traces.ledger)
     wrong = [f"the victim is {state} and {r} is not opted out" for r in flags if wanted[r] and not flags[r]]
     unsubscribed = bool(traces.open_episodes(traces.victim))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import CONSENTED, CONTROLLER, World, contact_id, lead_id, org_line
+
 from workbench.bench import Workbench
 from workbench.person import salesforce_id_18
 from workbench.scratch_org.process import start_scratch_org
@@ -29,6 +30,7 @@ PEOPLE = {
     "lea": ((True, True), (True,)),
 }
 """In the batch and eligible: thirty records, twenty-seven of them opted out, so that one composite is not enough."""
+WITH_A_CONVERTED_LEAD = "lea"
 OPTED_OUT_THERE_ONLY = "salla"
 REFUSED = "rufus"
 OUTSIDE = {"olaf": ((True,), (True,)), "olga": ((False,), ())}
@@ -81,6 +83,10 @@ def _records() -> tuple[list[str], dict[str, tuple[str, ...]]]:
                 record_id = salesforce_id_18(make(len(lines) + 1))
                 lines.append(org_line(kind, record_id, _address(name or "nobody"), opted_out=opted_out))
                 made.append(record_id)
+        if name == WITH_A_CONVERTED_LEAD:
+            lines.append(
+                org_line("Lead", salesforce_id_18(lead_id(len(lines) + 1)), _address(name), opted_out=False, IsConverted=True)
+            )
         records |= {name: tuple(made)} if name else {}
     return lines, records
 
