@@ -1,0 +1,96 @@
+"""The README says what is: its commands are the command line's, its targets the Makefile's, its files there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import workbench
+from workbench.cli.tree import root
+
+ROOT = Path(workbench.__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+BEGIN, END = "<!-- commands: kept equal to the command line by tests/test_readme.py -->\n", "<!-- end of commands -->"
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command with its full name, in the order of the help."""
+    if hasattr(command, "commands"):
+        for name in command.commands:
+            yield from commands(command.get_command(None, name), (*path, name))
+    else:
+        yield " ".join(path), command
+
+
+def table() -> str:
+    """The table of commands as it has to stand in the README."""
+    rows = [f"| `{name}` | {command.get_short_help_str(200)} |" for name, command in commands(root())]
+    return "\n".join(["| command | does |", "|---|---|", *rows, ""])
+
+
+def test_the_table_of_commands_is_the_command_line_s() -> None:
+    assert README.partition(BEGIN)[2].partition(END)[0] == table()
+
+
+def lines_of(*words: str) -> list[list[str]]:
+    """Command lines in the documents that begin with these words: indented ones, and those in backticks."""
+    found = []
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text):
+            if line.split()[: len(words)] == list(words):
+                found.append(shlex.split(line.partition("#")[0]))
+    return found
+
+
+@pytest.mark.parametrize("words", lines_of("workbench"), ids=" ".join)
+def test_every_command_that_is_shown_exists_with_its_options(words: list[str]) -> None:
+    known = dict(commands(root()))
+    groups = {name.split()[0] for name in known}
+    if words[1:] and words[1] in groups:
+        name = " ".join(words[1:3]) if " ".join(words[1:3]) in known else words[1]
+        assert name in known, words
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options | {"--help"}
+    else:
+        assert words[1:2] == ["COMMAND"], words
+
+
+def test_every_target_that_is_shown_exists_and_every_target_is_shown() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)) - {"help"}
+    shown = {words[1] for words in lines_of("make") if len(words) > 1}
+    assert shown == targets
+
+
+def test_the_test_command_of_the_readme_is_what_continuous_integration_runs() -> None:
+    assert "make test" in README
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().endswith("exec make test")
+
+
+def test_every_file_that_is_linked_or_shown_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)|<img[^>]* src=\"([^\"]+)\"", README):
+        path = "".join(target)
+        assert "://" in path or (ROOT / path).is_file(), path
+
+
+def test_the_python_of_the_readme_uses_what_there_is() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    compile(code, "README.md", "exec")
+    for method in re.findall(r"\bwb\.(\w+)", code):
+        assert hasattr(workbench.Workbench, method), method
+
+
+def test_the_version_is_in_the_changes() -> None:
+    assert f"\n## {workbench.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_no_document_speaks_of_the_machine_it_was_written_on() -> None:
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        assert not re.search(r"/(home|root|work|tmp|Users)/", text), document
