@@ -52,7 +52,8 @@ class MismatchReview:
         """Open mismatches by kind, within and over the limit."""
         if not self._counts:
             return Chart("Mismatches", None, "Register and Salesforce agree.")
-        late = [f"{row['kind']} {row['over_limit']}" for row in self._counts if row["over_limit"]]
+        by_number = sorted(self._counts, key=lambda row: -row["over_limit"])
+        late = [f"{row['kind']} {row['over_limit']}" for row in by_number if row["over_limit"]]
         says = f"Over the limit: {', '.join(late)}." if late else f"None is older than {self._limit} business days."
         return Chart("Open mismatches by kind", _kind_chart(self._counts), says)
 
@@ -73,10 +74,11 @@ class MismatchReview:
 
     def mismatches(self) -> Table | Note:
         """Every open mismatch, the oldest first, with what the next sync makes of it."""
-        columns = ("kind", "person", "address", "record", "since (UTC)", "first seen (UTC)", "business days", "what", "next sync")
+        columns = ("kind", "person", "address", "since (UTC)", "business days", "what", "next sync")
         if self._personal == "counts":
             return Note("Mismatches", f"{len(self._rows)} mismatches; this report was issued with counts only.")
-        return Table("Mismatches, oldest first", "mismatches", columns, self._rows, "Register and Salesforce agree.")
+        more = ("record", "first seen (UTC)")
+        return Table("Mismatches, oldest first", "mismatches", columns, self._rows, "Register and Salesforce agree.", more=more)
 
     def forecast(self) -> Table | Note:
         """What the next sync would write, and why."""

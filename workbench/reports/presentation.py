@@ -23,7 +23,9 @@ SHOWN_ROWS = 500
 FEW = 8
 LONG_WORD = 24  # characters; a longer one may be broken anywhere, or it would widen the page
 BREAKS = re.compile(r"[\s-]+")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d)?")
+LONG_TEXT = 40  # characters; a sentence, which gets room
+SHORT = 18  # characters that stay on one line, such as a moment
+IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LOOK: dict[str, Any] = {
     "font": "DejaVu Sans, Helvetica, Arial, sans-serif",
     "axis": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
@@ -159,8 +161,12 @@ def _cell(value: Any) -> str:
     kind = ""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         kind = ' class="number"'
-    elif MOMENT.fullmatch(text) or (len(text) <= LONG_WORD and not BREAKS.search(text)):
+    elif len(text) <= SHORT or (len(text) <= LONG_WORD and not BREAKS.search(text)):
         kind = ' class="one"'
+    elif IDENTIFIER.fullmatch(text):
+        kind = ' class="id"'
+    elif len(text) > LONG_TEXT and " " in text:
+        kind = ' class="text"'
     elif any(len(word) > LONG_WORD for word in BREAKS.split(text)):
         kind = ' class="long"'
     return f"<td{kind}>{_text(text)}</td>"

@@ -24,8 +24,8 @@ OUTCOMES = ("resubscribed", "refused", "aborted")
 COLOURS = ("#0b4f8a", "#b8860b", "#9a1b1b")
 DONE = ("DONE", "UNDOING", "UNDONE")
 WHO = ("when (UTC)", "person", "address")
-RESUBSCRIBED = (*WHO, "reason", "consent given", "how", "evidence", "approved by", "run by", "since then", "event")
-PROOF = ("batch", "consent", "jurisdiction", "evidence sha256")
+RESUBSCRIBED = (*WHO, "reason", "consent given", "how", "evidence", "approved / run by", "since then", "event")
+PROOF = ("approved by", "run by", "batch", "consent", "jurisdiction", "evidence sha256")
 REFUSED = (*WHO, "batch", "rules", "reasons")
 ABORTED = (*WHO, "batch", "cause", "state")
 RELAPSED = (*WHO, "what")
@@ -174,6 +174,7 @@ class ResubscriptionAudit:
             "proof holds": bool(consent) and bool(states) and set(states) == {"intact"},
             "approved by": batch.get("approved_by") or "",
             "run by": event["operator"],
+            "approved / run by": f"{batch.get('approved_by') or 'nobody'} / {event['operator']}",
             "event": event["seq"],
             "consent": _says(event, "consent_id") or "",
             "jurisdiction": consent.get("jurisdiction", ""),
@@ -186,9 +187,9 @@ class ResubscriptionAudit:
             return "undone"
         relapse = self._relapses.get(event["person_id"])
         if relapse is not None and relapse["when"] >= event["at"]:
-            return f"relapsed, found {day(relapse['when'])}"
+            return f"relapsed, found {relapse['when']:%Y-%m-%d}"
         check = self._checked.get(_case(event))
-        return f"held on {day(check['at'])}" if check else "not checked yet"
+        return f"held on {check['at']:%Y-%m-%d}" if check else "not checked yet"
 
     def _all_relapses(self) -> dict[str, Row]:
         """By person: found by a follow-up check, or as a mismatch, whichever was first."""
