@@ -29,7 +29,7 @@ SLOWER := tests/e2e tests/faults tests/test_notebooks.py tests/test_reports.py t
 bench: .venv/installed ## how long commands take to start, as multiples of a bare interpreter; nothing else is measured yet
 	@$(BIN)/python tests/bench/startup.py
 
-soak: .venv/installed ## the tests marked slow; so far that is all there is of a soak
+soak: .venv/installed ## the tests marked slow: many kill points and faults, for minutes
 	@$(BIN)/python -m pytest -q -m slow || { [ $$? = 5 ] && echo 'No test is marked slow yet: there is nothing to soak.'; }
 
 clean: ## remove what make made: .venv, caches, builds; workspaces and ./demo stay
