@@ -151,3 +151,12 @@ def test_after_a_long_time_everything_is_read(both):
     with both.wb.store.write() as tx:
         tx.execute(sa.update(s.snapshot).values(covered_until=OPTED_OUT))
     assert both.wb.pull().kind == "full"
+
+
+def test_an_opt_out_of_this_very_minute_is_seen(world) -> None:
+    """getUpdated cuts off the current minute; somebody who opts out in it must not wait for another night."""
+    made = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=False))
+    made.person("anna@example.com", unsubscribed=False)
+    made.wb.pull()
+    made.org.control("/write", {"object": "Lead", "id": lead_id(1), "values": {"HasOptedOutOfEmail": True}, "user": "Sales"})
+    assert made.wb.sync().unsubscribed == 1

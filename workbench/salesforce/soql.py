@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from simple_salesforce.format import quote_soql_value
@@ -125,6 +126,12 @@ def all_query(object: str, columns: Sequence[str]) -> str:
 def all_history_query(object: str, opt_out_fields: Sequence[str]) -> str:
     """Every change of the opt-out fields of one object."""
     return f"SELECT {','.join(history_columns(object))} FROM {object}History WHERE Field IN {quoted(opt_out_fields)}"  # noqa: S608 SOQL
+
+
+def recent_query(object: str, since: datetime) -> str:
+    """The ids of rows that were modified since a moment, to the second."""
+    moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"SELECT Id FROM {known_object(object)} WHERE SystemModstamp >= {moment}"  # noqa: S608 SOQL; nothing from outside
 
 
 def count_query(query: str) -> str:
