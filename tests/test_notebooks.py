@@ -13,7 +13,7 @@ import pytest
 from nbformat.sign import NotebookNotary
 from notebook_run import NOTEBOOKS, ROOT, compare, seeded
 
-from workbench import lab
+from workbench import Workbench, lab
 
 NAMES = ["00-start-here", "01-review-unsubscribed", "02-batch-resubscribe", "03-mismatches", "04-audit-trail"]
 LARGEST = 60_000  # bytes
@@ -83,6 +83,19 @@ def test_every_kept_output_is_what_a_run_gives_today(tmp_path):
     assert result.returncode == 0, result.stdout[-6000:]
     cells = sum(len(code_cells(path)) for path in NOTEBOOKS)
     assert re.search(rf"\b{cells} passed", result.stdout), result.stdout[-2000:]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_on_a_new_workspace_too(path, tmp_path, monkeypatch):
+    """Nobody in the register, no batch, no org yet: panels and free cells still say so instead of failing."""
+    monkeypatch.setenv("WORKBENCH_NO_KEYRING", "1")
+    with Workbench.init(tmp_path / "new") as wb:
+        monkeypatch.setenv("WORKBENCH_HOME", str(wb.workspace))
+        names: dict[str, object] = {}
+        for cell in code_cells(path):
+            exec("".join(cell["source"]), names)
+        assert repr(names["panel"]).endswith("Run all cells to open it.")
+        names["wb"].close()
 
 
 @pytest.fixture

@@ -130,3 +130,5 @@ def open_notebook(page: Page, name: str) -> None:
         timeout=PATIENCE,
     )
     page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .cw-panel", timeout=PATIENCE)
+    failed = page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) [data-mime-type="application/vnd.jupyter.error"]')
+    assert failed.count() == 0, failed.first.inner_text()

@@ -89,7 +89,7 @@ class BatchPanel(Panel):
             [self.reason, widgets.HBox([self._check, self._propose]), self._check_view],
             [self._approve_view, widgets.HBox([self._approve, self._cancel])],
             [widgets.HBox([self._run, self._pause, self._resume]), self._run_view],
-            [self._result_view, widgets.HTML(paragraph(undo)), self._undo],
+            [self._result_view, widgets.HTML(paragraph(undo)), widgets.HBox([self._undo])],
         ]
 
     def _begin(self) -> None:

@@ -27,7 +27,7 @@ EVENTS = {
     "payload": "Detail",
 }
 CHECKPOINTS = {"size": "Entries", "made_at": "Signed (UTC)"}
-ISSUED = {"name": "Report", "issued_at": "Issued (UTC)", "issued_by": "By", "report_id": "Id"}
+ISSUED = {"name": "Report", "issued_at": "Issued (UTC)", "issued_by": "By", "folder": "Folder in issued/"}
 SHOWN = 100
 NEWEST = 500
 DETAIL = 160  # characters
@@ -105,7 +105,7 @@ class TrailPanel(Panel):
         self._checkpoint = self.button("New checkpoint", self.checkpoint, hint="Sign the trail as it stands")
         one = self.button("Show proof", self.prove, hint="That this one person's events are on the trail")
         buttons = widgets.HBox([self._verify, self._checkpoint, self._export])
-        return [buttons, self._verdict_view, self._checkpoints_view, self.proved, one, self._proof_view]
+        return [buttons, self._verdict_view, self._checkpoints_view, self.proved, widgets.HBox([one]), self._proof_view]
 
     def verify(self) -> None:
         """Verify every event and signature, off the kernel's thread."""
@@ -171,7 +171,7 @@ class TrailPanel(Panel):
         self._fields_box = widgets.VBox([])
         self._run_report = self.button("Run report", self.run_report, main=True)
         self._show_fields()
-        return [self.report, self._fields_box, self._run_report, self._report_view, self._issued_view]
+        return [self.report, self._fields_box, widgets.HBox([self._run_report]), self._report_view, self._issued_view]
 
     def _show_fields(self) -> None:
         template = self._templates.get(self.report.value)
@@ -193,7 +193,10 @@ class TrailPanel(Panel):
         # An issued page is a document of its own: sandboxed, so that nothing in it reaches JupyterLab.
         self._report_view.value = f'<iframe sandbox="" title="Report {escape(report.name, quote=True)}" srcdoc="{page}" style="width:100%;height:640px;border:1px solid"></iframe>'
         self._show_issued()
-        self.say("done", f"Report {report.name} issued as {report.html.name}; its digest is on the trail")
+        self.say(
+            "done",
+            f"Report {report.name} issued as issued/{report.html.parent.name}/{report.html.name}; its digest is on the trail",
+        )
 
     def _show_issued(self) -> None:
         found = self.wb.reports()
@@ -209,7 +212,7 @@ def _short(payload: str) -> str:
 
 
 def _field(parameter: Any) -> Any:
-    label = spoken(parameter.name)
+    label = spoken(parameter.name).capitalize()
     if parameter.kind == "date":
         return widgets.DatePicker(description=label, value=date.fromisoformat(parameter.default) if parameter.default else None)
     if parameter.kind == "bool":
