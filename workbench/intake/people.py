@@ -12,7 +12,7 @@ from workbench.intake import columns, optouts, values
 from workbench.intake.files import Row
 from workbench.intake.optouts import OptOut, Reading
 from workbench.intake.result import ImportResult, RowVerdict, Tally
-from workbench.intake.roster import Entry, Sought, Roster
+from workbench.intake.roster import Entry, Roster, Sought
 from workbench.intake.run import Import, carried_out, in_chunks, opened
 from workbench.person import Person, new_id
 from workbench.store import imports

@@ -12,7 +12,7 @@ from workbench.intake.files import Row
 from workbench.intake.optouts import OptOut, Reading
 from workbench.intake.people import AppendEvent, Suppressed
 from workbench.intake.result import ImportResult, RowVerdict, Tally
-from workbench.intake.roster import Entry, Sought, Roster
+from workbench.intake.roster import Entry, Roster, Sought
 from workbench.intake.run import Import, carried_out, in_chunks, opened
 from workbench.person import Person, new_id, normalize_address
 from workbench.store.database import Store, Transaction
@@ -57,8 +57,10 @@ def import_unsubscribes(
 
     def work(run: Import) -> tuple[RowVerdict, ...]:
         reading = Reading(run.known_since, zone)
+        waiting: list[_Waiting] = []
         for rows in in_chunks(run.rows()):
-            _Chunk(run, [_read(row, found, reading, run.tally) for row in rows], suppressed).take_in()
+            _Chunk(run, [_read(row, found, reading, run.tally) for row in rows], waiting, suppressed).take_in()
+        _complete(run, waiting)
         if run.tally.rejected:
             run.tally.warn("the opt-outs in rejected rows are not in the register; mend these rows and import them")
         return ()
@@ -69,16 +71,52 @@ def import_unsubscribes(
     return carried_out(store, source, work, kind="unsubscribes", operator=operator, now=now, dry_run=dry_run, closing=closing)
 
 
+@dataclass
+class _Waiting:
+    """A row that may say more when the file ends, and whether it has added something so far.
+
+    It is old news about a person who is not unsubscribed now, but may be then; or nobody has its address now, because it names
+    its person by id.
+    """
+
+    row: UnsubscribeRow
+    added: bool
+
+
+def _complete(run: Import, waiting: list[_Waiting]) -> None:
+    """Once everyone of the file is in: add what the rows still say, until there is nothing more, and count them."""
+    before = -1
+    while run.tally.unsubscribed != before:  # one row can open what another completes
+        before = run.tally.unsubscribed
+        for some in in_chunks(iter(waiting)):
+            _Chunk(run, [w.row for w in some], waiting).take_in_again(some)
+    for one in waiting:
+        _count(run.tally, one.added)
+
+
+def _count(tally: Tally, added: bool) -> None:
+    tally.updated += added
+    tally.unchanged += not added
+
+
 class _Chunk:
     """Some rows, applied to the people whom they name."""
 
-    def __init__(self, run: Import, rows: list[UnsubscribeRow], suppressed: Suppressed | None) -> None:
-        self.run, self.rows, self.suppressed = run, rows, suppressed
+    def __init__(
+        self, run: Import, rows: list[UnsubscribeRow], waiting: list[_Waiting], suppressed: Suppressed | None = None
+    ) -> None:
+        self.run, self.rows, self.waiting, self.suppressed = run, rows, waiting, suppressed
         self.roster = Roster(run.tx, [row.named for row in rows])
 
     def take_in(self) -> None:
         for row in self.rows:
             self._take(row)
+        self.roster.write(self.run.tx, now=self.run.now, by=self.run.operator)
+
+    def take_in_again(self, waiting: list[_Waiting]) -> None:
+        for one in waiting:
+            living = [entry for entry in self._meant(one.row.named) if not entry.erased]
+            one.added |= any([self._opt_out(entry, one.row) for entry in living])  # noqa: C419 - all of them, not the first
         self.roster.write(self.run.tx, now=self.run.now, by=self.run.operator)
 
     def _take(self, row: UnsubscribeRow) -> None:
@@ -88,14 +126,20 @@ class _Chunk:
             self.run.tally.unchanged += 1
             self.run.tally.note(row.row.line, "the person was erased on request, and stays out and suppressed")
         elif living:
-            added = [self._opt_out(entry, row) for entry in living]
-            self.run.tally.updated += any(added)
-            self.run.tally.unchanged += not any(added)
+            self._apply(row, living)
         elif row.named.email:
             self._opt_out(self.roster.add(self._new(row)), row)
             self.run.tally.imported += 1
         else:
             self.run.reject(row.row, _refusal(row))
+
+    def _apply(self, row: UnsubscribeRow, living: list[Entry]) -> None:
+        added = any([self._opt_out(entry, row) for entry in living])  # noqa: C419 - all of them, not the first
+        subscribed = any(all(e.closed_at for e in entry.episodes) for entry in living)
+        if subscribed or (row.named.email and not self.roster.by_email(row.named.email)):
+            self.waiting.append(_Waiting(row, added))
+        else:
+            _count(self.run.tally, added)
 
     def _meant(self, named: Sought) -> list[Entry]:
         """The person with the id and everyone with the address."""
