@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from workbench.bench import Workbench
 from workbench.person import Person, new_id, normalize_address
 from workbench.scratch_org.process import ScratchOrg, start_scratch_org
@@ -21,12 +23,14 @@ CONSENTED = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
 CONTROLLER = "Example GmbH"
 
 
-@pytest.fixture(autouse=True)
-def _no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests must not write into the keyring of whoever runs them."""
-    monkeypatch.setenv("WORKBENCH_NO_KEYRING", "1")
-    for name in ("WORKBENCH_HOME", "WORKBENCH_CLOCK", "WORKBENCH_CLIENT_ID", "WORKBENCH_CLIENT_SECRET", "WORKBENCH_ACCESS_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(autouse=True, scope="session")
+def _no_keyring() -> Iterator[None]:
+    """Tests must not write into the keyring of whoever runs them, nor use their workspace or credentials."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_NO_KEYRING", "1")
+        for name in ("HOME", "CLOCK", "CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN"):
+            patch.delenv(f"WORKBENCH_{name}", raising=False)
+        yield
 
 
 @dataclass
@@ -107,28 +111,37 @@ def contact_id(number: int) -> str:
     return f"003xx{number:010d}"
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """A function that makes a World from lines for the org's data file."""
+@contextmanager
+def worlds(folder: Path) -> Iterator[Callable[..., World]]:
+    """A function that makes a World in this folder from lines for the org's data file; what it made is stopped at the end."""
     made: list[World] = []
 
     def make(*lines: str, policy: str = "", database: bool = False) -> World:
-        data = tmp_path / "org.jsonl"
+        data = folder / "org.jsonl"
         data.write_text("\n".join(lines), encoding="utf-8")
-        org = start_scratch_org(data=data, database=tmp_path / "org.db" if database else None)
-        wb = Workbench.init(tmp_path / "workspace", name="test", url=org.url, controller=CONTROLLER)
+        org = start_scratch_org(data=data, database=folder / "org.db" if database else None)
+        wb = Workbench.init(folder / "workspace", name="test", url=org.url, controller=CONTROLLER)
         if policy:
-            path = tmp_path / "workspace" / "policy.toml"
+            path = folder / "workspace" / "policy.toml"
             path.write_text(f'controller = "{CONTROLLER}"\n{policy}', encoding="utf-8")
             wb.close()
-            wb = Workbench.open(tmp_path / "workspace")
-        made.append(World(tmp_path / "workspace", org, wb))
+            wb = Workbench.open(folder / "workspace")
+        made.append(World(folder / "workspace", org, wb))
         return made[-1]
 
-    yield make
-    for one in made:
-        one.wb.close()
-        one.org.stop()
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.wb.close()
+            one.org.stop()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """`worlds` in the test's own folder."""
+    with worlds(tmp_path) as make:
+        yield make
 
 
 HOUR = timedelta(hours=1)
