@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -18,6 +19,8 @@ SUMMARY = "faults"
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The people on both sides with an approved batch, and programs that run it in processes of their own."""
+    if not hasattr(os, "fork"):
+        pytest.skip("processes are forked here, which this operating system can't do")
     folder = tmp_path_factory.mktemp("faults")
     with pytest.MonkeyPatch.context() as environment, ExitStack() as stack:
         environment.setenv("WORKBENCH_NO_KEYRING", "1")

@@ -105,6 +105,16 @@ def disturbances(journal: Sequence[dict[str, Any]], *, victim: str = VICTIM, bro
                 yield Trial(victim=victim, inject=what, inject_at=line["n"], broken=broken)
 
 
+def some_disturbances(journal: Sequence[dict[str, Any]]) -> Iterator[Trial]:
+    """From the first reading on: in Salesforce between any two exchanges, in the register after every exchange and commit."""
+    first = next(line["n"] for line in journal if line["what"] == "read")
+    for line in journal[first - 1 :]:
+        if line["at"].startswith("http"):
+            yield Trial(inject="salesforce", inject_at=line["n"])
+        if line["at"].endswith("after"):
+            yield Trial(inject="local", inject_at=line["n"])
+
+
 def late_requests(boundaries: int, *, killed_at: int) -> Iterator[Trial]:
     """The process died with a request on its way, which arrives at some boundary of the resume, also behind an opt-out."""
     for n in range(boundaries + 1):
@@ -120,9 +130,14 @@ def inside(scene: Scene, *, victim: str = VICTIM) -> Iterator[Trial]:
         yield Trial(victim=victim, hook=hook(scene, victim, "after", {"on": "GET .*/queryAll", "inside": True, "nth": nth}))
 
 
+def opt_out_behind_the_clear(scene: Scene, victim: str) -> dict[str, Any]:
+    """The victim's opt-out right behind the first request that clears."""
+    return hook(scene, victim, "after", {"on": "POST .*/composite$", "contains": "PATCH"})
+
+
 def crashes_of_an_abort(scene: Scene, boundaries: int, victim: str) -> Iterator[Trial]:
     """The victim opts out while the batch runs, and the process dies at every boundary of turning back."""
-    opt_out = hook(scene, victim, "after", {"on": "POST .*/composite$", "contains": "PATCH"})
+    opt_out = opt_out_behind_the_clear(scene, victim)
     for n in range(1, boundaries + 1):
         yield Trial(victim=victim, kill_at=n, hook=opt_out)
 

@@ -35,9 +35,7 @@ def test_killed_at_every_boundary_nothing_is_lost(stage: Stage, tally: Tally) ->
 
 
 def test_an_opt_out_at_every_boundary_of_the_protocol_wins(stage: Stage, undisturbed: Judgement, tally: Tally) -> None:
-    first_read = next(line["n"] for line in undisturbed.journal if line["what"] == "read")
-    protocol = [line for line in undisturbed.journal if line["n"] >= first_read]
-    trials = [t for t in programme.disturbances(protocol) if t.inject != "edit"]
+    trials = list(programme.some_disturbances(undisturbed.journal))
     stage.play_all(trials, tally)
     nothing_lost(tally)
     assert tally.injected == len(trials)
@@ -88,7 +86,8 @@ def test_disturbed_at_every_boundary_and_inside_every_request(
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_killed_at_every_boundary_of_turning_back(stage: Stage, tally: Tally, victim: str) -> None:
-    trials = list(programme.crashes_of_an_abort(stage.scene, tally.boundaries, victim))
+    turning_back = stage.play(Trial(victim=victim, hook=programme.opt_out_behind_the_clear(stage.scene, victim)))
+    trials = list(programme.crashes_of_an_abort(stage.scene, len(turning_back.journal), victim))
     stage.play_all(trials, tally)
     nothing_lost(tally)
     assert tally.kills == tally.states["ABORTED"] == len(trials)
