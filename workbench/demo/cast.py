@@ -75,6 +75,7 @@ class Cast:
         self.rows: list[dict[str, str]] = []
         self.records: list[dict[str, Any]] = []
         self.made = 0
+        self.lately = False
 
     def member(self, **values: str) -> Member:
         """Somebody new; nothing of them stands anywhere yet."""
@@ -119,8 +120,13 @@ class Cast:
     def opt_out(self, member: Member) -> datetime:
         """When this member opted out: the same day on both sides."""
         if member.opted_out_at is None:
-            member.opted_out_at = self.now - timedelta(days=self.random.randint(60, 400), seconds=self.random.randint(0, 80_000))
+            days = self.random.randint(1, 13) if self.lately else self.random.randint(60, 400)
+            member.opted_out_at = self.now - timedelta(days=days, seconds=self.random.randint(3_600, 80_000))
         return member.opted_out_at
+
+    def mostly_lately(self, i: int) -> None:
+        """Two of three opt-outs from here on happened in the last two weeks: what the nightly sync has not levelled yet."""
+        self.lately = i % 3 > 0
 
     def in_org(self, member: Member, *, opted_out: bool, times: int = 1, history: bool = True, **values: Any) -> Member:
         """Records of a member in the org; opted out by one of its users, a little after the register knew."""
@@ -165,21 +171,27 @@ class Cast:
 
     def opted_out_only_in_salesforce(self, count: int) -> None:
         """A user ticked the box; nobody told the register."""
-        for _ in range(count):
+        for i in range(count):
+            self.mostly_lately(i)
             self.in_register(self.in_org(self.member(), opted_out=True)).opted_out_at = None
+        self.lately = False
 
     def unsubscribed_only_locally(self, count: int) -> None:
         """The link was clicked; Salesforce still mails."""
-        for _ in range(count):
+        for i in range(count):
+            self.mostly_lately(i)
             member = self.in_org(self.member(), opted_out=False)
             self.opt_out(member)
             self.in_register(member, source="clicked_link")
+        self.lately = False
 
     def records_disagree(self, count: int) -> None:
         """Two records of one person, one opted out."""
-        for _ in range(count):
+        for i in range(count):
+            self.mostly_lately(i)
             member = self.in_org(self.in_org(self.member(), opted_out=True), opted_out=False)
             self.in_register(member, source="manual")
+        self.lately = False
 
     def never_syncs(self, count: int) -> None:
         """Unsubscribed, and Salesforce has nobody of this address."""
@@ -215,8 +227,10 @@ class Cast:
 
     def orphan_opt_outs(self, count: int) -> None:
         """Opted out in Salesforce, unknown to the register."""
-        for _ in range(count):
+        for i in range(count):
+            self.mostly_lately(i)
             self.in_org(self.member(), opted_out=True)
+        self.lately = False
 
     def fields_disagree(self, count: int) -> None:
         """Only one of the two opt-out fields is set."""

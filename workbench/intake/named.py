@@ -30,7 +30,7 @@ def people_in_file(store: Store, file: Path) -> Named:
     Raises:
         InputError: the file can't be read as such a CSV, or names nobody at all.
     """
-    source = SourceFile(file, known=columns.known(NAMES).__contains__)
+    source = SourceFile(file, known=lambda name: columns.key(name) in columns.known(NAMES))
     found = columns.find(source.header, NAMES, mapping=None, one_of=("person", "email"))
     wanted = [
         (row.line, row.reason, found.read(row.cells, "person").strip(), found.read(row.cells, "email")) for row in source.rows()

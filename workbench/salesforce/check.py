@@ -16,10 +16,11 @@ MOST_SECONDS_APART = 60
 
 @dataclass(frozen=True, kw_only=True)
 class CheckLine:
-    """One finding about an org; ``ok`` False is something to mend before people are resubscribed."""
+    """One finding about an org; ``ok`` False is something to look at, and ``blocking`` to mend before people are resubscribed."""
 
     ok: bool
     sentence: str
+    blocking: bool = True
 
 
 def utc_now() -> datetime:
@@ -88,7 +89,7 @@ def _history(org: SalesforceOrg) -> Iterator[CheckLine]:
             yield CheckLine(ok=False, sentence=f"{kind}History can't be read: who opted out, and when, stays unknown. {error}")
             continue
         note = "." if found else ", but is empty: field history tracking may be off."
-        yield CheckLine(ok=found, sentence=f"{kind}History can be read{note}")
+        yield CheckLine(ok=found, sentence=f"{kind}History can be read{note}", blocking=False)
 
 
 def _any_record(reply: Reply) -> bool:
@@ -100,7 +101,7 @@ def _calls_left(org: SalesforceOrg) -> Iterator[CheckLine]:
     left = max(0, usage.allowed - usage.used)
     enough = left >= ENOUGH_LEFT * usage.allowed
     note = "." if enough else ": less than a fifth, other integrations of the org may starve."
-    yield CheckLine(ok=enough, sentence=f"{left} of {usage.allowed} API calls are left today{note}")
+    yield CheckLine(ok=enough, sentence=f"{left} of {usage.allowed} API calls are left today{note}", blocking=False)
 
 
 def _clock(org: SalesforceOrg, now: Callable[[], datetime]) -> Iterator[CheckLine]:
