@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workbench.errors import InputError
 from workbench.intake import columns
-from workbench.intake.files import SourceFile
+from workbench.intake.run import opened
 from workbench.person import normalize_address
 from workbench.store import people
 from workbench.store.database import Store
@@ -30,7 +30,7 @@ def people_in_file(store: Store, file: Path) -> Named:
     Raises:
         InputError: the file can't be read as such a CSV, or names nobody at all.
     """
-    source = SourceFile(file, known=lambda name: columns.key(name) in columns.known(NAMES))
+    source = opened(file, NAMES, None)
     found = columns.find(source.header, NAMES, mapping=None, one_of=("person", "email"))
     wanted = [
         (row.line, row.reason, found.read(row.cells, "person").strip(), found.read(row.cells, "email")) for row in source.rows()
