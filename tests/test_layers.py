@@ -36,7 +36,7 @@ FLOORS = (
     ("policy",),
     ("org",),
     ("consent", "trail"),
-    ("person",),
+    ("person", "spreadsheet"),
     ("errors",),
 )
 """Top first."""

@@ -49,8 +49,11 @@ NUMBERS = frozenset(
 )  # fmt: skip
 
 
+FLAGS = frozenset({"opted_out", "is_deleted", "is_converted"})
+
+
 def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """A table of these columns in this order: moments as UTC, numbers as int64, everything else as text ("" for nothing)."""
+    """A table of these columns in this order: moments as UTC, numbers as int64, flags as bool, everything else as text ("" for nothing)."""
     import pandas as pd
 
     taken = [[row[c] for c in columns] for row in rows]
@@ -58,6 +61,8 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataF
     for column in columns:
         if column in MOMENTS:
             table[column] = pd.to_datetime(table[column], utc=True)
+        elif column in FLAGS:
+            table[column] = table[column].astype("bool")
         elif column in NUMBERS:
             table[column] = table[column].astype("int64")
         else:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from workbench import views
 from workbench.bench.opened import Opened
+from workbench.errors import InputError
+from workbench.mismatch import KINDS
 from workbench.store import mismatches
 
 if TYPE_CHECKING:
@@ -32,9 +34,13 @@ class Comparing(Opened):
     def mismatches(self, kind: str | None = None, *, refresh: bool = False, resolved: bool = False) -> pd.DataFrame:
         """Where register and Salesforce disagree, with the columns `views.MISMATCHES`; ``refresh`` reads Salesforce first.
 
+        ``resolved`` shows those that are over instead of those that are open.
+
         Raises:
             InputError: there is no such kind.
         """
+        if kind is not None and kind not in KINDS:
+            raise InputError("there is no such kind of mismatch", f"Use one of: {', '.join(KINDS)}.")
         if refresh:
             self.pull()
         with self.store.read() as tx:

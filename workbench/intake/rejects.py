@@ -12,10 +12,9 @@ from typing import TextIO
 
 from workbench.errors import InputError
 from workbench.intake.files import Row, SourceFile
+from workbench.spreadsheet import harmless, restored
 
 LINE, REASON = "Rejected Line", "Rejected Reason"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would run (OWASP, CSV injection); such a cell gets an apostrophe in front."""
 
 
 class Rejects:
@@ -47,7 +46,7 @@ class Rejects:
             return
         file = self._file or self._begin()
         cells = row.cells[2:] if marked(self._source.header) and len(row.cells) > 2 else row.cells
-        csv.writer(file, delimiter=self._source.delimiter).writerow([row.line, reason, *map(_harmless, cells)])
+        csv.writer(file, delimiter=self._source.delimiter).writerow([row.line, reason, *map(harmless, cells)])
 
     def publish(self) -> Path | None:
         """Give the file its name, now that the import is committed; None when there is nothing in it."""
@@ -69,7 +68,7 @@ class Rejects:
         self._temporary = Path(name)
         self._file = os.fdopen(handle, "w", encoding="utf-8-sig", newline="")
         header = self._source.header[2:] if marked(self._source.header) else self._source.header
-        csv.writer(self._file, delimiter=self._source.delimiter).writerow([LINE, REASON, *map(_harmless, header)])
+        csv.writer(self._file, delimiter=self._source.delimiter).writerow([LINE, REASON, *map(harmless, header)])
         return self._file
 
 
@@ -88,12 +87,4 @@ def rows_of(source: SourceFile) -> Iterator[Row]:
         yield from source.rows()
         return
     for row in source.rows():
-        yield Row(row.line, _restored(row.cells), row.reason)
-
-
-def _restored(cells: Sequence[str]) -> tuple[str, ...]:
-    return tuple(cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell for cell in cells)
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+        yield Row(row.line, tuple(map(restored, row.cells)), row.reason)

@@ -1,4 +1,4 @@
-"""Tables as CSV that a spreadsheet only shows: a cell that it would run as a formula gets an apostrophe in front."""
+"""Tables as CSV whose cells a spreadsheet only shows, and as plain values."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-FORMULA_SIGNS = frozenset("=+-@\t\r\n|\uff1d\uff0b\uff0d\uff20")
-"""What Excel, LibreOffice or Sheets may take as the start of a formula or a new cell, full-width signs included (OWASP, CSV injection)."""
-
+from workbench.spreadsheet import harmless
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as CSV with a header line, UTF-8 text, lines ending in a line feed; texts made harmless (`harmless`)."""
@@ -20,12 +18,6 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         writer.writerow([_cell(row.get(name)) for name in columns])
     return out.getvalue()
-
-
-def harmless(text: str) -> str:
-    """The text, behind an apostrophe where its first visible character could start a formula."""
-    first = text[:1] if text[:1] in FORMULA_SIGNS else text.lstrip()[:1]
-    return f"'{text}" if first and first in FORMULA_SIGNS else text
 
 
 def plain(value: Any) -> Any:

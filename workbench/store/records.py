@@ -15,7 +15,6 @@ from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.org import FieldChange, OrgRow, Reading
 from workbench.person import new_id, normalize_address
@@ -350,4 +349,10 @@ def _portions(ids: Iterable[str]) -> Iterator[list[str]]:
 
 def _insert(tx: Transaction, table: sa.Table) -> Any:
     """INSERT with ON CONFLICT, which both databases have and standard SQL has not."""
-    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+    if tx.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
