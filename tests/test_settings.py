@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import SettingsError, WorkbenchError, WorkspaceError
-from workbench.settings import find_workspace, point_at, read_settings, whoami, write_new
+from workbench.settings import find_workspace, named_after, point_at, read_settings, whoami, write_new
 
 GOOD = """\
 [workspace]
@@ -196,3 +196,11 @@ def test_under_a_hub_the_operator_is_the_hub_s_user(monkeypatch: pytest.MonkeyPa
     assert whoami().auth == "os-user"
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ada/")
     assert (whoami().name, whoami().auth) == ("ada", "jupyterhub")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Emails 2026", "Emails-2026"), ("žluť", "lu"), ("...", "register"), ("a" * 120, "a" * 80), ("acme.eu", "acme.eu")],
+)
+def test_a_workspace_is_called_after_its_folder(folder: str, name: str) -> None:
+    assert named_after(Path("/somewhere") / folder) == name

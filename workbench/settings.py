@@ -174,6 +174,12 @@ def read_settings(folder: Path) -> Settings:
     )
 
 
+def named_after(folder: Path) -> str:
+    """What a workspace is called when nobody says: after its folder, as far as a trail's origin may be spelt so."""
+    spelt = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("._-")
+    return spelt[:80] or "register"
+
+
 def write_new(
     folder: Path, *, name: str, kind: str, url: str, controller: str, opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,)
 ) -> None:

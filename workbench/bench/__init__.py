@@ -16,7 +16,7 @@ from workbench.bench.keeping import Keeping
 from workbench.bench.opened import trail_writer
 from workbench.bench.reviewing import Reviewing
 from workbench.org import OPT_OUT_FIELD
-from workbench.settings import find_workspace, read_settings, whoami, write_new
+from workbench.settings import find_workspace, named_after, read_settings, whoami, write_new
 from workbench.store import operators, trail_log
 from workbench.store.database import Store
 from workbench.trail import events
@@ -57,7 +57,7 @@ class Workbench(Reviewing, Batching, Comparing, Keeping):
             WorkspaceError: the folder already is one.
         """
         folder = Path(folder).resolve()
-        write_new(folder, name=name or "register", kind=kind, url=url, controller=controller, opt_out_fields=opt_out_fields)
+        write_new(folder, name=name or named_after(folder), kind=kind, url=url, controller=controller, opt_out_fields=opt_out_fields)
         settings, operator = read_settings(folder), whoami()
         store = Store(settings.database)
         store.upgrade()
