@@ -9,7 +9,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: .venv/installed ## the whole job on invented people and a local Salesforce, in ./demo; then JupyterLab until Ctrl-C (LAB=0: without)
-	@$(BIN)/workbench demo demo $(if $(filter 0,$(LAB)),--no-lab)
+	@$(BIN)/workbench demo demo $(if $(filter 0,$(LAB)),,--lab)
 
 test: .venv/installed ## everything: pytest, strict nbval over notebooks/, papermill runs of reports/, layers, the browser
 	@.ci/browser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,21 @@ def test_every_target_that_is_shown_exists_and_every_target_is_shown() -> None:
     targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)) - {"help"}
     shown = {words[1] for words in lines_of("make") if len(words) > 1}
     assert shown == targets
+
+
+@pytest.mark.parametrize("lab", ["0", "1"])
+def test_what_make_runs_is_what_the_command_line_takes(lab: str) -> None:
+    """make's own word for word: an option that the command line does not have would end the demo before it begins."""
+    known = dict(commands(root()))
+    dry = subprocess.run(
+        ["make", "-n", "-o", ".venv/installed", "demo", f"LAB={lab}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (line,) = [line for line in dry.stdout.splitlines() if "bin/workbench" in line]
+    words = shlex.split(line)
+    options = {option for parameter in known[words[1]].params for option in (*parameter.opts, *parameter.secondary_opts)}
+    given = {word for word in words if word.startswith("-")}
+    assert given <= options
+    assert given == (set() if lab == "0" else {"--lab"})
 
 
 def test_the_test_command_of_the_readme_is_what_continuous_integration_runs() -> None:
