@@ -60,7 +60,7 @@ def demo(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the demonstration keeps its workspace.")] = Path(
         "demo"
     ),
-    serve_lab: Annotated[bool, typer.Option("--lab", help="Open JupyterLab on the workspace afterwards.")] = False,
+    serve_lab: Annotated[bool, typer.Option("--lab/--no-lab", help="Open JupyterLab on the workspace afterwards.")] = False,
 ) -> int:
     """Run the whole job on a scratch org. Invented people; import, review, propose, approve, run, sync, report, verify."""
     from workbench import demo as demonstration
