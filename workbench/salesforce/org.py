@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import zip_longest
@@ -131,7 +132,12 @@ class SalesforceOrg:
 
     def access(self) -> tuple[FieldAccess, ...]:
         """Permissions on every opt-out field of Lead and Contact, asked anew. Raises: OrgError."""
-        return tuple(access for kind in OBJECTS for access in access_of(kind, self._describe(kind), self.opt_out_fields))
+        described = {kind: self._describe(kind) for kind in OBJECTS}
+        found = tuple(access for kind in OBJECTS for access in access_of(kind, described[kind], self.opt_out_fields))
+        for kind in OBJECTS:
+            with suppress(OrgPermissionError):  # a reading asks again, and says what is hidden
+                self._columns[kind] = columns_of(kind, described[kind], self.opt_out_fields)
+        return found
 
     def _describe(self, object: str) -> dict[str, Any]:
         request = Request(what=f"describing {object}", path=f"sobjects/{object}/describe")
