@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import access, bulk, queries, record_collections, rows
+from . import access, bulk, ingest, queries, record_collections, rows
 from .actions import carry_out
 from .composite import composite
 from .messages import Call, OrgError, Reply, not_found
@@ -14,6 +14,8 @@ Handler = Callable[..., Reply]
 
 _ROW = r"sobjects/(?P<name>\w+)/(?P<record_id>\w+)"
 _JOB = r"jobs/query/(?P<job_id>\w+)"
+_INGEST = r"jobs/ingest/(?P<job_id>\w+)"
+_OUTCOMES = r"(?P<which>successfulResults|failedResults|unprocessed[rR]ecords)"
 
 
 def _composite(org: Org, call: Call) -> Reply:
@@ -43,6 +45,10 @@ _DATA_ROUTES: list[tuple[re.Pattern[str], dict[str, Handler]]] = [
         ("jobs/query", {"POST": bulk.create}),
         (_JOB, {"GET": bulk.poll, "PATCH": bulk.change, "DELETE": bulk.delete}),
         (f"{_JOB}/results", {"GET": bulk.results}),
+        ("jobs/ingest", {"POST": ingest.create}),
+        (_INGEST, {"GET": ingest.poll, "PATCH": ingest.change, "DELETE": ingest.delete}),
+        (f"{_INGEST}/batches", {"PUT": ingest.upload}),
+        (f"{_INGEST}/{_OUTCOMES}", {"GET": ingest.results}),
     )
 ]
 _DATA = re.compile(r"/services/data/v(?P<version>\d+\.\d)(?:/(?P<rest>.*))?")

@@ -26,6 +26,10 @@ CREATE TABLE IF NOT EXISTS "cursor_page" (
   "locator" TEXT, "start" INTEGER, "ids" TEXT NOT NULL, PRIMARY KEY ("locator", "start"));
 CREATE TABLE IF NOT EXISTS "bulk_job" ("id" TEXT PRIMARY KEY, "info" TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS "bulk_line" ("job" TEXT, "number" INTEGER, "line" TEXT, PRIMARY KEY ("job", "number"));
+CREATE TABLE IF NOT EXISTS "ingest_job" ("id" TEXT PRIMARY KEY, "info" TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS "ingest_data" ("job" TEXT PRIMARY KEY, "body" BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS "ingest_row" (
+  "job" TEXT, "number" INTEGER, "outcome" TEXT, "row" TEXT NOT NULL, PRIMARY KEY ("job", "number"));
 """
 _INDEXED = frozenset(
     {"Email", "PersonEmail", "SystemModstamp", "LeadId", "ContactId", "AccountId", "PersonContactId", "MasterRecordId"}
