@@ -43,13 +43,24 @@ def create(org: Org, call: Call) -> Reply:
         "lineEnding": "LF",
         "columnDelimiter": "COMMA",
     }
-    _keep(org, job | {"_query": soql, "_polls": 0})
+    _keep(org, job | {"_query": soql, "_polls": 0} | planned_failure(call))
     return Reply(body=job)
 
 
-def poll(org: Org, _call: Call, job_id: str) -> Reply:
+def planned_failure(call: Call) -> dict[str, int]:
+    """What a job keeps of an injected failure: after how many rows, -1 for half of them."""
+    return {} if call.job_fails_after is None else {"_fails_after": call.job_fails_after}
+
+
+def rows_before_failure(job: dict[str, Any], total: int) -> int | None:
+    """How many of its rows a job still processes; None when no failure is planned."""
+    rows = job.get("_fails_after")
+    return None if rows is None else total // 2 if rows < 0 else min(int(rows), total)
+
+
+def poll(org: Org, call: Call, job_id: str) -> Reply:
     """GET vX/jobs/query/{id}: each poll brings an open job nearer to its end."""
-    job = _job(org, job_id)
+    job = _job(org, job_id) | planned_failure(call)
     if job["state"] in _OPEN:
         job["_polls"] += 1
         job["state"] = "InProgress"
@@ -89,6 +100,8 @@ def results(org: Org, call: Call, job_id: str) -> Reply:
         raise OrgError(409, "INVALIDJOBSTATE", "The results have to be read with the API version of the job")
     if job["state"] != "JobComplete":
         raise OrgError(400, "INVALIDJOBSTATE", f"Job is not in state JobComplete but {job['state']}")
+    if job.get("_expired") and call.params.get("locator"):
+        raise OrgError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
     start, most = _page(call, job["numberRecordsProcessed"])
     rows = org.tables.db.execute(
         'SELECT "line" FROM "bulk_line" WHERE "job" = ? AND "number" >= ? AND "number" < ? ORDER BY "number"',
@@ -96,7 +109,7 @@ def results(org: Org, call: Call, job_id: str) -> Reply:
     )
     lines = [r[0] for r in rows]
     following = start + len(lines)
-    locator = "null" if following >= job["numberRecordsProcessed"] else _locator(following)
+    locator = "null" if following >= job["numberRecordsProcessed"] else position_locator(following)
     headers = {"Sforce-Locator": locator, "Sforce-NumberOfRecords": str(len(lines))}
     return Reply(headers=headers, text="".join([job["_header"], *lines]), media_type="text/csv; charset=UTF-8")
 
@@ -116,6 +129,11 @@ def _run(org: Org, job: dict[str, Any]) -> None:
         job |= {"state": "Failed", "errorMessage": f"{error.code}: {error.message}", "numberRecordsProcessed": 0}
         return
     rows = org.tables.db.execute(selection.rows_sql(), (*selection.parameters, *selection.bounds)).fetchall()
+    processed = rows_before_failure(job, len(rows))
+    if processed is not None:
+        message = "The batch was retried too often and is given up"
+        job |= {"state": "Failed", "errorMessage": message, "numberRecordsProcessed": processed, "retries": 15}
+        return
     lines = _csv_lines(selection.line(r) for r in rows)
     org.tables.db.executemany('INSERT INTO "bulk_line" VALUES (?, ?, ?)', ((job["id"], n, line) for n, line in enumerate(lines)))
     job |= {
@@ -147,7 +165,8 @@ def _page(call: Call, total: int) -> tuple[int, int]:
     return (_position(locator) if locator else 0), int(most) if most else max(total, 1)
 
 
-def _locator(position: int) -> str:
+def position_locator(position: int) -> str:
+    """The locator of the page that starts at a row."""
     return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
 
 

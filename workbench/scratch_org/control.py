@@ -34,7 +34,9 @@ def _plan(org: Org, name: str, order: dict[str, Any]) -> Reply:
         if order.get("clear"):
             org.faults.clear()
         org.faults.add(order.get("plan", []))
-        return Reply(body={"planned": len(org.faults.plan)})
+        if "rate" in order:
+            org.faults.add_lottery({k: v for k, v in order.items() if k not in ("clear", "plan")})
+        return Reply(body={"planned": len(org.faults.plan), "lotteries": len(org.faults.lotteries)})
     if name == "hooks":
         org.faults.add_hook(order)
         return Reply(body={"hooks": len(org.faults.hooks)})
@@ -66,6 +68,10 @@ def _state(org: Org) -> dict[str, Any]:
         "tracking": org.records.tracking,
         "records": counts,
         "faults": [{"kind": f.kind, "on": f.matcher.on, "seen": f.matcher.seen} for f in org.faults.plan],
+        "lotteries": [
+            {"on": e.matcher.on, "seed": e.seed, "rate": e.rate, "kinds": list(e.kinds), "seen": e.matcher.seen, "drawn": e.drawn}
+            for e in org.faults.lotteries
+        ],
         "hooks": [{"on": h.matcher.on, "seen": h.matcher.seen} for h in org.faults.hooks],
         "limits": {"max": org.max_requests, "used": org.used_requests},
         "user": org.user,

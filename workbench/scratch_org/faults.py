@@ -2,8 +2,11 @@
 
 A matcher is a request number, or ``METHOD path-regex`` (``*`` for any method), optionally with text that has to occur in
 the query or the body, and ``nth`` to hit a later match. Paths are matched without their query.
+
+A lottery hits some of its matches by chance, the same ones for the same seed and sequence of requests.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +17,7 @@ KINDS = frozenset(
     {
         "expire_token", "503", "403_daily", "403_concurrent", "reset_before", "reset_after",
         "slow", "html", "lock", "error",
+        "truncated_csv", "duplicate_page", "locator_expiry", "job_failed", "clock_skew",
     }
 )  # fmt: skip
 
@@ -62,6 +66,29 @@ class Fault:
 
 
 @dataclass
+class Lottery:
+    """Faults by chance: each match draws from the seed and its own number, nothing else."""
+
+    matcher: Matcher
+    seed: str
+    rate: float
+    kinds: tuple[str, ...]
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    drawn: int = 0
+
+    def draw(self, call: Call) -> Fault | None:
+        """The fault of this request, if it is hit; call once a request."""
+        if not self.matcher.hits(call):
+            return None
+        digest = hashlib.sha256(f"{self.seed}:{self.matcher.seen}".encode()).digest()
+        if int.from_bytes(digest[:8], "big") >= self.rate * 2**64:
+            return None
+        self.drawn += 1
+        kind = self.kinds[int.from_bytes(digest[8:16], "big") % len(self.kinds)]
+        return Fault(kind, self.matcher, dict(self.options.get(kind, {})))
+
+
+@dataclass
 class Hook:
     """Something done on the org exactly before or after a matched request."""
 
@@ -72,23 +99,39 @@ class Hook:
 
 @dataclass
 class Faults:
-    """All faults and hooks planned now."""
+    """All faults, lotteries and hooks planned now."""
 
     plan: list[Fault] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)
+    lotteries: list[Lottery] = field(default_factory=list)
 
     def add(self, entries: list[dict[str, Any]]) -> None:
-        """Plan faults.
+        """Plan faults; an entry with a ``rate`` is a lottery.
 
         Raises:
             ValueError: an entry has no ``on`` or an unknown kind.
         """
         for entry in entries:
             options = dict(entry)
-            kind = str(options.pop("kind", ""))
-            if kind not in KINDS:
-                raise ValueError(f"Unknown fault kind {kind!r}; known: {', '.join(sorted(KINDS))}")
+            if "rate" in options:
+                self.add_lottery(options)
+                continue
+            kind = _kind(options.pop("kind", ""))
             self.plan.append(Fault(kind, _matcher(options.pop("on", None), options), options))
+
+    def add_lottery(self, entry: dict[str, Any]) -> None:
+        """{"seed", "rate", "kinds", "on"?, "times"?, "contains"?, "options"?: {kind: {...}}}; every data request by default.
+
+        Raises:
+            ValueError: no kinds or an unknown one, or a rate outside 0 to 1.
+        """
+        options = {"times": 0, **entry}
+        kinds = tuple(_kind(k) for k in options.pop("kinds", ()))
+        rate = float(options.pop("rate"))
+        if not kinds or not 0 <= rate <= 1:
+            raise ValueError("A lottery needs 'kinds' and a 'rate' from 0 to 1")
+        matcher = _matcher(options.pop("on", "* ^/services/data/"), options)
+        self.lotteries.append(Lottery(matcher, str(options.get("seed", 0)), rate, kinds, dict(options.get("options", {}))))
 
     def add_hook(self, entry: dict[str, Any]) -> None:
         """Plan a hook.
@@ -103,17 +146,25 @@ class Faults:
         self.hooks.append(Hook(_matcher(on, dict(entry)), "after" in entry, actions))
 
     def clear(self) -> None:
-        """Forget every fault and hook."""
+        """Forget every fault, lottery and hook."""
         self.plan.clear()
+        self.lotteries.clear()
         self.hooks.clear()
 
     def due(self, call: Call) -> list[Fault]:
         """The faults of this request."""
-        return [f for f in self.plan if f.matcher.hits(call)]
+        drawn = [lottery.draw(call) for lottery in self.lotteries]
+        return [f for f in self.plan if f.matcher.hits(call)] + [f for f in drawn if f is not None]
 
     def hooks_due(self, call: Call, *, inside: bool = False) -> list[Hook]:
         """The hooks of this request; ``inside`` for a composite's subrequest."""
         return [h for h in self.hooks if h.matcher.hits(call, inside=inside)]
+
+
+def _kind(name: Any) -> str:
+    if name not in KINDS:
+        raise ValueError(f"Unknown fault kind {name!r}; known: {', '.join(sorted(KINDS))}")
+    return str(name)
 
 
 def _matcher(on: Any, options: dict[str, Any]) -> Matcher:

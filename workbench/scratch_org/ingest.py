@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .bulk import planned_failure, rows_before_failure
 from .clock import stamp
 from .describe import OBJECTS, ObjectType
 from .ids import long_id, numbered_id
@@ -56,7 +57,7 @@ def create(org: Org, call: Call) -> Reply:
         "lineEnding": _chosen(body, "lineEnding", "LF", _ENDINGS),
         "columnDelimiter": _chosen(body, "columnDelimiter", "COMMA", _DELIMITERS),
     }
-    _keep(org, job | {"_polls": 0})
+    _keep(org, job | {"_polls": 0} | planned_failure(call))
     return Reply(body=job)
 
 
@@ -87,14 +88,14 @@ def change(org: Org, call: Call, job_id: str) -> Reply:
         _note_rows(org, job, ((_LEFT, row) for row in _given_rows(org, job)))
     else:
         raise OrgError(400, "INVALIDJOBSTATE", "The state can be set to UploadComplete or Aborted only")
-    job |= {"state": state, "systemModstamp": stamp(org.clock.now())}
+    job |= {"state": state, "systemModstamp": stamp(org.clock.now())} | planned_failure(call)
     _keep(org, job)
     return Reply(body=_shown(job))
 
 
 def poll(org: Org, call: Call, job_id: str) -> Reply:
     """GET vX/jobs/ingest/{id}: each poll brings a closed job nearer to its end."""
-    job = _job(org, job_id)
+    job = _job(org, job_id) | planned_failure(call)
     if job["state"] in _OPEN:
         job["_polls"] += 1
         job["state"] = "InProgress"
@@ -141,16 +142,20 @@ def _run(org: Org, call: Call, job: Job) -> None:
     # Whoever polls doesn't matter: the job's creator writes, and a condition on the poll is none on the rows.
     inner = call.inner("PATCH", call.path, {}, b"")
     inner.user, inner.version = job["createdById"], call.version
-    failure = None
     try:
         header, rows = _table(org, job, kind)
     except _BadData as error:
-        failure, header, rows = str(error), [], []
+        job["errorMessage"], left = str(error), _given_rows(org, job)
         counts = (0, 0)
     else:
-        counts = _note_rows(org, job, _written(org, inner, job, kind, (header, rows)))
+        most = rows_before_failure(job, len(rows))
+        if most is not None:
+            job["errorMessage"] = "InternalServerError : Retries limit reached for the batch"
+        left = [] if most is None else rows[most:]
+        counts = _note_rows(org, job, _written(org, inner, job, kind, (header, rows[:most])))
+    _note_rows(org, job, ((_LEFT, row) for row in left))
     job |= {
-        "state": "JobComplete" if failure is None else "Failed",
+        "state": "Failed" if "errorMessage" in job else "JobComplete",
         "jobType": "V2Ingest",
         "numberRecordsProcessed": sum(counts),
         "numberRecordsFailed": counts[1],
@@ -159,9 +164,6 @@ def _run(org: Org, call: Call, job: Job) -> None:
         "apiActiveProcessingTime": 1,
         "apexProcessingTime": 0,
     }
-    if failure is not None:
-        job["errorMessage"] = failure
-        _note_rows(org, job, ((_LEFT, row) for row in _given_rows(org, job)))
 
 
 def _written(

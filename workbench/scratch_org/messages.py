@@ -65,6 +65,7 @@ class Call:
     steps: list[dict[str, Any]] = field(default_factory=list)
     number: int | None = None
     is_inner: bool = False
+    job_fails_after: int | None = None
 
     def inner(self, method: str, url: str, headers: dict[str, str], body: bytes) -> "Call":
         """A subrequest of this call: same user, locks and log."""

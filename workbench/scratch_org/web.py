@@ -25,6 +25,7 @@ from .faults import Fault, Hook
 from .messages import Call, OrgError, Reply
 from .org import Org
 from .rest import answer
+from .spoils import prepare, spoilt
 
 _LOG = logging.getLogger("scratch_org")
 LONGEST_HEAD = 16_384
@@ -101,7 +102,8 @@ class ApiDoor:
             return Reply(text=_PAGE, media_type="text/html; charset=utf-8")
         stopped, reply = _faulty(early)
         if not stopped:
-            reply = _answered(self.org, call)
+            prepare(self.org, call, faults)
+            reply = spoilt(self.org, call, _answered(self.org, call), faults)
             carry_out(self.org, hooks, after=True)
             if any(f.kind == "expire_token" for f in late):
                 self.org.expire_tokens()
