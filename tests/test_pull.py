@@ -160,3 +160,28 @@ def test_an_opt_out_of_this_very_minute_is_seen(world) -> None:
     made.wb.pull()
     made.org.control("/write", {"object": "Lead", "id": lead_id(1), "values": {"HasOptedOutOfEmail": True}, "user": "Sales"})
     assert made.wb.sync().unsubscribed == 1
+
+
+def test_a_pull_and_a_sync_begin_nothing_above_the_share_of_daily_calls(both):
+    both.wb.pull()
+    both.org.control("/limits", {"max": 1000, "used": 900})
+    for command in (both.wb.pull, both.wb.sync):
+        with pytest.raises(
+            OrgQuotaError, match=r"^9\d\d of the org's 1000 API calls of 24 hours .* above 80% of them\.$"
+        ) as stopped:
+            command()
+        assert "daily_share" in stopped.value.advice
+    assert both.org.control("/state")["limits"]["used"] < 930
+
+
+def test_a_full_pull_stops_between_pages_when_the_share_is_used_meanwhile(both):
+    both.wb.pull()
+    with both.wb.store.read() as tx:
+        before = records.last_snapshot(tx)
+    used = {"max": 1000, "used": 900}
+    with pytest.raises(OrgQuotaError):
+        both.wb.pull(full=True, progress=lambda _: both.org.control("/limits", used) and both.wb.org.usage())
+    with both.wb.store.read() as tx:
+        assert records.last_snapshot(tx) == before
+    both.org.control("/limits", {"used": 0})
+    assert both.wb.pull(full=True).rows == 3

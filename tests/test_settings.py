@@ -68,6 +68,17 @@ def test_a_folder_that_can_not_be_made_is_one_sentence(tmp_path: Path) -> None:
         write_new(tmp_path / "file" / "new", name="test", kind="scratch", url="", controller="")
 
 
+@pytest.mark.parametrize("share", ["0", "1.01", "-0.5", '"80 %"'])
+def test_a_share_of_daily_calls_is_above_none_and_at_most_all(folder: Path, share: str) -> None:
+    text = (folder / "workbench.toml").read_text()
+    assert read_settings(folder).org.daily_share == 0.8
+    (folder / "workbench.toml").write_text(text + f"daily_share = {share}\n")
+    with pytest.raises(SettingsError, match=r"^workbench.toml: org.daily_share: "):
+        read_settings(folder)
+    (folder / "workbench.toml").write_text(text + "daily_share = 1\n")
+    assert read_settings(folder).org.daily_share == 1
+
+
 @pytest.mark.parametrize("controller", ['Müller & "Söhne" GmbH', "back\\slash", "Émoji \U0001f600 Ltd"])
 def test_any_controller_is_written_as_named(tmp_path: Path, controller: str) -> None:
     write_new(tmp_path / "new", name="test", kind="scratch", url="", controller=controller)

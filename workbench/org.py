@@ -149,6 +149,15 @@ class Org(Protocol):
     def usage(self) -> ApiUsage:
         """API calls used today."""
 
+    def keep_within_budget(self) -> None:
+        """Refuse to begin something new once the workspace's share of the org's daily calls is used, by whomever.
+
+        Asked before a page or a group of people, never before an opt-out is written: that may always use what is left.
+
+        Raises:
+            OrgQuotaError: the share is used.
+        """
+
     def read(self, *, record_ids: Sequence[str], addresses: Sequence[str], history: bool) -> Reading:
         """Every Lead/Contact with one of these ids or addresses (any case), deleted ones included, with field history.
 

@@ -46,6 +46,7 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None) ->
 
     Raises:
         WorkbenchError: the workspace was filled from another org, or the org shows none of the records that it had.
+        OrgQuotaError: the workspace's share of the org's daily calls is used; what was read before is kept.
         OrgError: Salesforce can't be read; what was known before is kept.
     """
     identity = desk.org.identity()
@@ -58,6 +59,7 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None) ->
         last = None if full else records.last_snapshot(tx)
         records.remember_own_user(tx, identity.user_id)
     changes = _changes(desk, last) if last else None
+    desk.org.keep_within_budget()
     kind: Kind = "delta" if changes else "full"
     with desk.store.write() as tx:
         snapshot_id = records.begin_snapshot(tx, kind=kind, org_id=identity.org_id, started_at=desk.clock())
@@ -118,7 +120,7 @@ class _Pull:
         with self.desk.store.write() as tx:
             self._count(tx, page)
             records.upsert_rows(tx, page, snapshot_id=self.snapshot_id, seen_at=self.desk.clock())
-        self._tell()
+        self._told()
 
     def _reading(self, reading: Reading) -> None:
         with self.desk.store.write() as tx:
@@ -126,7 +128,7 @@ class _Pull:
             self.deleted += sum(not deleted for _, deleted in records.stamps(tx, reading.missing).values())
             records.store_reading(tx, reading, seen_at=self.desk.clock(), snapshot_id=self.snapshot_id)
         self.history += len(reading.history)
-        self._tell()
+        self._told()
 
     def _history(self, kind: str) -> None:
         for changes in self.desk.org.pull_history(kind):
@@ -142,9 +144,11 @@ class _Pull:
             self.changed += stamp is None or row.system_modstamp > stamp
             self.deleted += row.is_deleted and not deleted
 
-    def _tell(self) -> None:
+    def _told(self) -> None:
+        """Say how far the reading is, and go on only if calls are left for it."""
         done = sum(self.rows.values())
         self.listener(Progress(done, max(done, self.total), f"{done:,} records read."))
+        self.desk.org.keep_within_budget()
 
     def finish(self, kind: Kind, covered_until: datetime) -> PullResult:
         """Close the snapshot: links and mismatches follow from it in the same transaction."""

@@ -55,6 +55,7 @@ class OrgSettings(_Part):
     url: str
     opt_out_fields: list[FieldName] = Field(default=[OPT_OUT_FIELD], min_length=1)
     api_version: Annotated[str, Field(pattern=r"^\d{2,3}\.0$")] = "64.0"
+    daily_share: Annotated[float, Field(gt=0, le=1)] = 0.8  # of the org's daily API calls; above it nothing new is begun
 
     @field_validator("url")
     @classmethod

@@ -74,7 +74,8 @@ class Opened:
         from workbench.credentials import credentials_for
         from workbench.salesforce import SalesforceOrg
 
-        return SalesforceOrg(credentials_for(self.settings.org), opt_out_fields=self.settings.org.opt_out_fields)
+        org = self.settings.org
+        return SalesforceOrg(credentials_for(org), opt_out_fields=org.opt_out_fields, daily_share=org.daily_share)
 
     def close(self) -> None:
         """Give sockets and database connections back."""

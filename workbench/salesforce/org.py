@@ -78,11 +78,13 @@ class SalesforceOrg:
         opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,),
         timeouts: Timeouts = Timeouts(),  # noqa: B008 frozen
         patience: Patience = Patience(),  # noqa: B008 frozen
+        daily_share: float = 1.0,
     ) -> None:
         if not opt_out_fields or not all(FIELD_NAME.fullmatch(name) for name in opt_out_fields):
             raise ValueError("opt-out fields are given by their API names, one at least")
         self.opt_out_fields = tuple(dict.fromkeys(opt_out_fields))
         self.credentials = credentials
+        self.daily_share = daily_share
         self.connection = Connection(credentials, timeouts=timeouts, patience=patience)
         self._columns: dict[str, tuple[str, ...]] = {}
         self._identity: tuple[Login, OrgIdentity] | None = None
@@ -156,6 +158,26 @@ class SalesforceOrg:
             if self.connection.usage is None:
                 raise
             return self.connection.usage
+
+    def keep_within_budget(self) -> None:
+        """Refuse to begin something new above the share of the org's daily calls that was configured.
+
+        Costs a call only where the latest answer told of too many: it may be from yesterday.
+
+        Raises:
+            OrgQuotaError: the share is used.
+            OrgError: it could not be asked.
+        """
+        latest = self.connection.usage
+        if latest is not None and latest.used < self.daily_share * latest.allowed:
+            return
+        usage = self.usage()
+        if usage.used >= self.daily_share * usage.allowed:
+            raise OrgQuotaError(
+                f"{usage.used} of the org's {usage.allowed} API calls of 24 hours are used, and this workspace begins nothing new"
+                f" above {self.daily_share:.0%} of them.",
+                "Go on when calls have become free again, or raise daily_share in workbench.toml; opt-outs are still written.",
+            )
 
     def read(self, *, record_ids: Sequence[str], addresses: Sequence[str], history: bool) -> Reading:
         """Every Lead/Contact with one of these ids or addresses, deleted ones included; one or two API calls per 200.

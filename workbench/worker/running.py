@@ -90,6 +90,7 @@ def _work(course: Course) -> str:
             return "Stopped by the operator."
         if course.begun >= course.desk.policy.write_cap:
             return f"The policy's cap of {course.desk.policy.write_cap} people a run is reached."
+        course.desk.org.keep_within_budget()
         position = group[-1].position
         settle(course, begin(course, group))
         course.report()
