@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -180,7 +181,10 @@ def test_the_trail_is_verified_exported_and_proven(ada: World, tmp_path: Path, c
     vkey = (tmp_path / "export" / "vkey.txt").read_text().strip()
     verifier = [sys.executable, str(tmp_path / "export" / "verify_trail.py"), str(tmp_path / "export"), "--vkey", vkey]
     assert subprocess.run(verifier, capture_output=True, check=False).returncode == 0
-    capsys.readouterr()
+    said = capsys.readouterr().err
+    assert "by another way than the folder" in said
+    (command,) = re.findall(r"^  (cd .*)$", said, re.MULTILINE)
+    assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == 0
     assert run(["trail", "proof", ADA]) == 0
     assert json.loads(capsys.readouterr().out)["events"]
     assert run(["trail", "verify", "--known", __file__]) == 2  # not a checkpoint: nothing can be told

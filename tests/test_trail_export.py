@@ -30,7 +30,7 @@ def test_the_manifest_names_every_file_with_its_digest(trail, tmp_path):
     files = json.loads((folder / "manifest.json").read_text())["files"]
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"manifest.json"}
     assert files.keys() == present
-    assert {"verify_trail.py", "events.jsonl", "checkpoints.txt", "vkey.txt"} < present
+    assert {"verify_trail.py", "events.jsonl", "checkpoints.txt", "vkey.txt", "README.txt"} < present
     for name, entry in files.items():
         content = (folder / name).read_bytes()
         assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
@@ -46,6 +46,20 @@ def test_an_export_never_overwrites(trail, tmp_path):
     trail.write(tmp_path / "export")
     with pytest.raises(TrailError, match="The folder export exists already"):
         write_export(tmp_path / "export", rows=[], checkpoints=[], vkey=trail.signer.vkey, evidence={})
+
+
+def test_an_export_is_private(trail, tmp_path):
+    folder = trail.write(tmp_path / "export")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for path in folder.rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_an_export_says_how_to_verify_it_and_keeps_the_key_out_of_that_text(trail, tmp_path):
+    text = (trail.write(tmp_path / "export") / "README.txt").read_text()
+    assert "python3 verify_trail.py . --vkey KEY" in text
+    assert "by another way than this folder" in text
+    assert trail.signer.vkey.text not in text
 
 
 def test_a_failed_export_leaves_nothing_behind(trail, tmp_path):
@@ -65,7 +79,7 @@ def test_a_folder_without_events_tells_nothing(trail, tmp_path):
         verify_export(tmp_path, vkey=trail.signer.vkey)
 
 
-@pytest.mark.parametrize("name", ["checkpoints.txt", "vkey.txt", "manifest.json", "verify_trail.py"])
+@pytest.mark.parametrize("name", ["checkpoints.txt", "vkey.txt", "manifest.json", "README.txt", "verify_trail.py"])
 def test_a_lost_or_altered_file_is_a_problem_not_a_crash(name, trail, tmp_path):
     folder = trail.write(tmp_path / "export")
     for content in (b"\xff\n\n", b"[]", None):

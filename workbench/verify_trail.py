@@ -192,7 +192,7 @@ def check_events(lines: Any, log: str, signed: Roots, known: Roots, evidence: di
 
 
 # --- The files beside it
-LISTED = re.compile(r"events\.jsonl|checkpoints\.txt|vkey\.txt|verify_trail\.py|evidence/[0-9a-f]{64}")
+LISTED = re.compile(r"events\.jsonl|checkpoints\.txt|vkey\.txt|README\.txt|verify_trail\.py|evidence/[0-9a-f]{64}")
 
 
 def sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -102,9 +103,11 @@ def trail_export(
 ) -> int:
     """Write the trail for an auditor. With a verifier that needs nothing but Python; holds personal data."""
     with opened(ctx) as wb:
-        written = wb.trail.export(folder)
+        written, vkey = wb.trail.export(folder), wb.trail.vkey
     write(f"{written}\n")
-    say("The folder holds personal data: hand it over encrypted. `python3 verify_trail.py` in it verifies it.")
+    say("The folder holds personal data: hand it over encrypted. This verifies it, wherever there is Python:")
+    say(f"  cd {shlex.quote(str(folder))} && python3 verify_trail.py . --vkey {shlex.quote(vkey)}")
+    say("The key in that line must reach the auditor by another way than the folder.")
     return FINE
 
 

@@ -5,6 +5,7 @@
 | events.jsonl | one line an event: exact leaf text, leaf hash, salt (hexadecimal) and payload text, null where erased |
 | checkpoints.txt | the signed notes, a blank line between two |
 | vkey.txt | the key they are signed with; an auditor compares it with the one announced earlier |
+| README.txt | how to verify it |
 | evidence/ | the evidence files, each named by its SHA-256 |
 | manifest.json | size and SHA-256 of every file above |
 | verify_trail.py | verifies all this with nothing but Python |
@@ -29,10 +30,21 @@ from workbench.trail.verification import TrailRow, TrailVerdict, verify_trail
 
 EXPORT_FORMAT = 1
 EVENTS, CHECKPOINTS, VKEY, MANIFEST = "events.jsonl", "checkpoints.txt", "vkey.txt", "manifest.json"
-EVIDENCE, VERIFIER = "evidence", "verify_trail.py"
-_LISTED = re.compile(r"events\.jsonl|checkpoints\.txt|vkey\.txt|verify_trail\.py|evidence/[0-9a-f]{64}")
+EVIDENCE, VERIFIER, README = "evidence", "verify_trail.py", "README.txt"
+_LISTED = re.compile(r"events\.jsonl|checkpoints\.txt|vkey\.txt|README\.txt|verify_trail\.py|evidence/[0-9a-f]{64}")
 _LINE = {"leaf", "leaf_hash", "payload", "salt"}
 _BLOCK = 1 << 20
+_HOW_TO_VERIFY = """\
+This folder holds an audit trail, with personal data in it: keep it closed.
+
+To verify it, with Python 3.9 or newer and nothing else, in this folder:
+
+    python3 verify_trail.py . --vkey KEY
+
+KEY is the text of the verifier key. It must have reached you by another way than this folder: whoever could change the trail could
+also change the vkey.txt beside it. Take verify_trail.py from a source you trust, too. With --known FILE it also compares the trail
+with a checkpoint that you received earlier. Exit code 0: verified; 1: tampered with, and where; 2: could not tell.
+"""
 _INCOMPLETE = "Ask for the export again, as one archive, and unpack it anew."
 
 
@@ -80,7 +92,7 @@ def write_export(
     vkey: VerifierKey,
     evidence: Mapping[str, Path],
 ) -> Path:
-    """Write an export to a folder that does not exist yet; it appears whole or not at all. Returns the folder.
+    """Write an export to a folder that does not exist yet; it appears whole or not at all, and private. Returns the folder.
 
     ``evidence`` maps digests to files, to be copied as they are: an altered one is the verifier's to report.
 
@@ -91,7 +103,9 @@ def write_export(
     if folder.exists():
         raise TrailError(f"The folder {folder.name} exists already.", "Name a folder that does not exist yet.")
     try:
-        (beside / EVIDENCE).mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside.mkdir(mode=0o700)
+        (beside / EVIDENCE).mkdir(mode=0o700)
         _write_files(beside, rows=rows, checkpoints=checkpoints, vkey=vkey, evidence=evidence)
         beside.rename(folder)
     except OSError as error:
@@ -140,6 +154,7 @@ def _write_files(
         lines.writelines(_line(row) for row in rows)
     (folder / CHECKPOINTS).write_bytes(join_notes(checkpoints).encode())
     (folder / VKEY).write_bytes(f"{vkey.text}\n".encode())
+    (folder / README).write_bytes(_HOW_TO_VERIFY.encode())
     (folder / VERIFIER).write_bytes(resources.files("workbench").joinpath(VERIFIER).read_bytes())
     for digest, source in evidence.items():
         if not _LISTED.fullmatch(f"{EVIDENCE}/{digest}"):
@@ -149,6 +164,8 @@ def _write_files(
     files = {name: _described(folder / name) for name in _names(folder)}
     manifest = {"files": files, "format": EXPORT_FORMAT, "origin": vkey.name}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    for path in folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _names(folder: Path) -> list[str]:
