@@ -6,6 +6,7 @@ import hmac
 from typing import Any
 from urllib.parse import parse_qsl
 
+from . import grants
 from .describe import OBJECTS, described, described_all
 from .messages import Call, OrgError, Reply
 from .org import NEWEST_VERSION, OLDEST_VERSION, Org, base_path
@@ -14,20 +15,37 @@ _RESOURCES = ("query", "queryAll", "sobjects", "composite", "limits", "jobs")
 
 
 def token(org: Org, call: Call) -> Reply:
-    """POST /services/oauth2/token with grant_type client_credentials, by Basic header or in the body."""
+    """POST /services/oauth2/token: client_credentials (Basic header or body), password, or a signed assertion."""
     form = dict(parse_qsl(call.body.decode(errors="replace"), keep_blank_values=True))
-    if form.get("grant_type") != "client_credentials":
+    grant = form.get("grant_type")
+    if grant == grants.JWT_BEARER:
+        return _by_assertion(org, form)
+    if grant != "client_credentials" and not (grant == "password" and grants.has_passwords(org)):
         return _refused("unsupported_grant_type", "grant type not supported")
     client, secret = _credentials(call, form)
     if not hmac.compare_digest(client.encode(), org.client_id.encode()):
         return _refused("invalid_client_id", "client identifier invalid")
     if not hmac.compare_digest(secret.encode(), org.client_secret.encode()):
         return _refused("invalid_client", "invalid client credentials")
+    if grant == "client_credentials":
+        return _granted(org, org.user)
+    user = grants.user_by_password(org, form.get("username", ""), form.get("password", ""))
+    return _granted(org, user) if user else _refused("invalid_grant", "authentication failure")
+
+
+def _by_assertion(org: Org, form: dict[str, str]) -> Reply:
+    try:
+        return _granted(org, grants.user_by_assertion(org, form.get("assertion", "")))
+    except ValueError as error:
+        return _refused("invalid_grant", str(error))
+
+
+def _granted(org: Org, user: str) -> Reply:
     return Reply(
         body={
-            "access_token": org.new_token(),
+            "access_token": org.new_token(user),
             "instance_url": org.address,
-            "id": f"{org.address}/id/{org.org_id}/{org.user}",
+            "id": f"{org.address}/id/{org.org_id}/{user}",
             "token_type": "Bearer",
             "issued_at": str(int(org.clock.now().timestamp() * 1000)),
             "signature": "scratch-org-signs-nothing",

@@ -9,6 +9,7 @@ from typing import Any
 from .clock import instant, stamp
 from .describe import ObjectType
 from .faults import Hook
+from .grants import register
 from .ids import long_id
 from .org import Org
 from .records import Author
@@ -116,6 +117,7 @@ ACTIONS: dict[str, Action] = {
     "conditions": conditions,
     "bulk": bulk,
     "tokens": tokens,
+    "credentials": register,
 }
 
 

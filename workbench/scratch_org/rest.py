@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import access, bulk, ingest, queries, record_collections, rows
+from . import access, bulk, grants, ingest, queries, record_collections, rows
 from .actions import carry_out
 from .composite import composite
 from .messages import Call, OrgError, Reply, not_found
@@ -52,6 +52,7 @@ _DATA_ROUTES: list[tuple[re.Pattern[str], dict[str, Handler]]] = [
     )
 ]
 _DATA = re.compile(r"/services/data/v(?P<version>\d+\.\d)(?:/(?P<rest>.*))?")
+_SOAP = re.compile(r"/services/Soap/u/(?P<version>\d+\.\d)(?:/\w+)?")
 
 
 def answer(org: Org, call: Call) -> Reply:
@@ -61,6 +62,9 @@ def answer(org: Org, call: Call) -> Reply:
         with org.tables.atomic():
             if path == "/services/oauth2/token" and call.method == "POST":
                 return access.token(org, call)
+            soap = _SOAP.fullmatch(path)
+            if soap and call.method == "POST":
+                return grants.soap_login(org, call, soap["version"])
             if path == "/services/data" and call.method == "GET":
                 return access.versions(org, call)
             call.user = access.session(org, call)
