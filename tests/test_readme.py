@@ -13,6 +13,8 @@ import pytest
 
 import workbench
 from workbench.cli.tree import root
+from workbench.intake import columns
+from workbench.scratch_org.__main__ import parser
 
 ROOT = Path(workbench.__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,6 +41,16 @@ def test_the_table_of_commands_is_the_command_line_s() -> None:
     assert README.partition(BEGIN)[2].partition(END)[0] == table()
 
 
+def test_the_table_of_columns_is_the_one_that_imports_read() -> None:
+    begin, end = (
+        "<!-- columns: kept equal to workbench/intake/columns.py by tests/test_readme.py -->\n",
+        "<!-- end of columns -->",
+    )
+    read = {"people": columns.PEOPLE, "unsubscribes": columns.UNSUBSCRIBES, "consents": columns.CONSENTS}
+    rows = [f"| {name} | {', '.join(fields)} |" for name, fields in read.items()]
+    assert README.partition(begin)[2].partition(end)[0] == "\n".join(["| file | columns |", "|---|---|", *rows, ""])
+
+
 def lines_of(*words: str) -> list[list[str]]:
     """Command lines in the documents that begin with these words: indented ones, and those in backticks."""
     found = []
@@ -58,6 +70,8 @@ def test_every_command_that_is_shown_exists_with_its_options(words: list[str]) -
         name = " ".join(words[1:3]) if " ".join(words[1:3]) in known else words[1]
         assert name in known, words
         options = {option for parameter in known[name].params for option in parameter.opts}
+        if name == "scratch-org serve":  # hands its words on to a program of its own
+            options |= set(parser()._option_string_actions)
         assert {word for word in words if word.startswith("-")} <= options | {"--help"}
     else:
         assert words[1:2] == ["COMMAND"], words
