@@ -72,7 +72,7 @@ def test_every_command_that_is_shown_exists_with_its_options(words: list[str]) -
         options = {option for parameter in known[name].params for option in parameter.opts}
         if name == "scratch-org serve":  # hands its words on to a program of its own
             options |= set(parser()._option_string_actions)
-        assert {word for word in words if word.startswith("-")} <= options | {"--help"}
+        assert {word for word in words if word.startswith("-")} <= options | {"--help", "--workspace"}
     else:
         assert words[1:2] == ["COMMAND"], words
 
