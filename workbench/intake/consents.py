@@ -23,7 +23,7 @@ from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.intake.roster import Entry, Roster
 from workbench.intake.run import Import, carried_out, in_chunks, opened
 from workbench.intake.shelf import Shelf
-from workbench.store import consents
+from workbench.store import consents, people
 from workbench.store.database import Store, Transaction
 from workbench.trail.event import Event
 from workbench.trail.events import ConsentRecorded, EvidenceStored
@@ -50,8 +50,8 @@ def import_consents(
     """Take in a CSV file of consents, one a row; `columns.CONSENTS` names the columns, ``defaults`` fill blank cells by field.
 
     Evidence is named by plain file names in ``evidence_dir``, several separated by ``;``. A time needs a zone, its own or
-    ``timezone`` (IANA name); a date without a time is kept as such. The same row again is ``unchanged``. A dry run stores
-    nothing and answers the same verdicts.
+    ``timezone`` (IANA name); a date without a time is kept as such. The same row again is ``unchanged``, but one that now says
+    that the consent was refused or withdrawn is a record of its own. A dry run stores nothing and answers the same verdicts.
 
     Raises:
         InputError: the file or its columns can't be used; nothing was taken in.
@@ -87,6 +87,7 @@ def _look_at_evidence(source: SourceFile, reader: Reader, shelf: Shelf) -> None:
 
 
 Identity = tuple[str, datetime | None, str, str, frozenset[str]]
+TakenBack = tuple[Identity, str, datetime | None, str]
 
 
 @dataclass
@@ -98,7 +99,7 @@ class _Desk:
     shelf: Shelf
     verdicts: list[RowVerdict] = field(default_factory=list)
     _accepted: list[Consent] = field(default_factory=list)
-    _known: dict[str, set[Identity]] = field(default_factory=lambda: defaultdict(set))
+    _known: dict[str, set[Identity | TakenBack]] = field(default_factory=lambda: defaultdict(set))
     _looked_up: set[str] = field(default_factory=set)
 
     def judge(self, rows: list[Row]) -> None:
@@ -126,6 +127,8 @@ class _Desk:
             digests = tuple(e.sha256 for e in consent.evidence)
             event = ConsentRecorded(consent_id=consent.consent_id, record=consents.to_document(consent), evidence=digests)
             append_event(run.tx, event, consent.person_id)
+        for some in in_chunks(iter(sorted({c.person_id for c in self._accepted if _is_taken_back(c)}))):
+            people.restate(run.tx, some)  # a new version: a plan made before must not be carried out
 
     def _judge(self, row: ConsentRow, entry: Entry | None, refusal: str) -> None:
         person_id = entry.person.person_id if entry else ""
@@ -138,12 +141,11 @@ class _Desk:
             self.verdicts.append(RowVerdict(line=row.row.line, outcome="rejected", person_id=person_id, reason=refusal))
             return
         consent = row.consent(entry.person, evidence, operator=self.run.operator, now=self.run.now)
-        identity = _identity(consent)
-        if identity in self._known[person_id]:
+        if _news(consent) in self._known[person_id]:
             self.run.tally.unchanged += 1
             self.verdicts.append(RowVerdict(line=row.row.line, outcome="unchanged", person_id=person_id))
             return
-        self._known[person_id].add(identity)
+        self._known[person_id] |= _said_by(consent)
         self._accepted.append(consent)
         self.run.tally.imported += 1
         self.verdicts.append(
@@ -152,7 +154,7 @@ class _Desk:
 
     def _look_up(self, person_ids: set[str]) -> None:
         for person_id, on_file in consents.of_people(self.run.tx, person_ids - self._looked_up).items():
-            self._known[person_id].update(map(_identity, on_file))
+            self._known[person_id].update(*map(_said_by, on_file))
         self._looked_up |= person_ids
 
 
@@ -172,6 +174,25 @@ def _identity(consent: Consent) -> Identity:
     """What makes two records one consent."""
     digests = frozenset(e.sha256 for e in consent.evidence)
     return consent.person_id, consent.given_at, consent.purpose, consent.method, digests
+
+
+def _is_taken_back(consent: Consent) -> bool:
+    return consent.state not in ("given", "renewed") or consent.withdrawn_at is not None or bool(consent.withdrawal_method)
+
+
+def _news(consent: Consent) -> Identity | TakenBack:
+    """What must be on file already for a row to be no news: a refusal or withdrawal is news even of a consent that is known.
+
+    The other way round it is not: a row that calls given what was withdrawn since brings nothing back.
+    """
+    identity = _identity(consent)
+    if not _is_taken_back(consent):
+        return identity
+    return identity, consent.state, consent.withdrawn_at, consent.withdrawal_method
+
+
+def _said_by(consent: Consent) -> set[Identity | TakenBack]:
+    return {_identity(consent), _news(consent)}
 
 
 def _stored(evidence: Evidence) -> EvidenceStored:

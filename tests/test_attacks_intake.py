@@ -1,0 +1,77 @@
+"""What an attacker, or an ordinary file, could try so that an import loses an opt-out or a withdrawal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from conftest import World, lead_id, org_line
+
+from workbench.store import people
+
+CONSENT_HEAD = "Email,Purpose,Notice Version,Jurisdiction,Method,Evidence,Given At,State,Withdrawn At\n"
+CONSENT = "anna@example.com,sales_email,2026-05,GB,"
+
+
+def csv(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+Worlds = Callable[..., World]
+
+
+def opted_out(world: Worlds) -> World:
+    return world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=True))
+
+
+def at(w: World, now: datetime) -> None:
+    object.__setattr__(w.wb._desk, "clock", lambda: now)
+
+
+def version(w: World, person: str) -> int:
+    with w.wb.store.read() as tx:
+        return people.by_ids(tx, [person])[person].version
+
+
+def consents_file(folder: Path, name: str, row: str) -> Path:
+    return csv(folder, name, f"{CONSENT_HEAD}{CONSENT}{row}\n")
+
+
+GIVEN = "paper,f.pdf,2026-06-01 10:30:00Z,given,"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "paper,f.pdf,2026-06-01 10:30:00Z,withdrawn,2026-07-01 09:00:00Z",
+        "paper,f.pdf,2026-06-01 10:30:00Z,given,2026-07-01 09:00:00Z",
+        "paper,f.pdf,2026-06-01 10:30:00Z,refused,",
+        "email,g.pdf,,withdrawn,2026-07-01 09:00:00Z",
+    ],
+)
+def test_an_imported_withdrawal_is_a_record_of_its_own(world: Worlds, tmp_path: Path, again: str) -> None:
+    w = opted_out(world)
+    p = w.person("anna@example.com")
+    for name in ("f.pdf", "g.pdf"):
+        (tmp_path / name).write_bytes(b"%PDF-1.7 " + name.encode())
+    w.wb.import_consents(consents_file(tmp_path, "1.csv", GIVEN), tmp_path)
+    before = version(w, p)
+    taken_back = consents_file(tmp_path, "2.csv", again)
+    assert w.wb.import_consents(taken_back, tmp_path).imported == 1
+    assert version(w, p) > before
+    assert w.wb.import_consents(taken_back, tmp_path).unchanged == 1
+    assert w.wb.import_consents(consents_file(tmp_path, "3.csv", GIVEN), tmp_path).unchanged == 1
+
+
+def test_a_withdrawn_consent_does_not_come_back_with_its_file(world: Worlds, tmp_path: Path) -> None:
+    w = opted_out(world)
+    p = w.person("anna@example.com")
+    (tmp_path / "f.pdf").write_bytes(b"%PDF-1.7 f")
+    given = consents_file(tmp_path, "1.csv", GIVEN)
+    w.wb.import_consents(given, tmp_path)
+    w.wb.withdraw_consent(w.wb.consents(p).consent_id[0], method="email")
+    assert w.wb.import_consents(given, tmp_path).unchanged == 1
+    assert list(w.wb.consents(p).state) == ["withdrawn"]
