@@ -190,6 +190,29 @@ steps.bulkQuery = async (org) => {
   };
 };
 
+steps.bulkIngest = async (org) => {
+  const polls = { pollInterval: 20, pollTimeout: 30000 };
+  const work = (object, operation, input) => org.bulk2.loadAndWaitForResults({ object, operation, input, ...polls });
+  const made = await work('Lead', 'insert', [
+    { LastName: 'Wójcik', Company: 'In "bulk", Ltd.', Email: 'wojcik@example.com' },
+    { LastName: 'Nguyễn', Company: 'In bulk', Email: 'nguyen@example.com' },
+    { LastName: '', Company: 'In bulk', Email: 'nameless@example.com' },
+  ]);
+  const ids = made.successfulResults.map((r) => r.sf__Id);
+  const rows = [...ids, order.absent].map((id) => `${id},true,#N/A\n`).join('');
+  const set = await work('Lead', 'update', `Id,HasOptedOutOfEmail,Email\n${rows}`);
+  const read = () => org.sobject('Lead').retrieve(ids, { fields: ['LastName', 'Company', 'Email', 'HasOptedOutOfEmail'] });
+  const after = (await read()).map(({ attributes, ...fields }) => fields);
+  const gone = await work('Lead', 'delete', ids.map((Id) => ({ Id })));
+  const left = await org.query(`SELECT COUNT() FROM Lead WHERE Id IN ('${ids.join("','")}')`);
+  const aborted = org.bulk2.createJob({ object: 'Lead', operation: 'update' });
+  await aborted.open();
+  await aborted.abort();
+  const state = (await aborted.check()).state;
+  await aborted.delete();
+  return { made, set, after, gone, left: left.totalSize, state, check: await refused(org.bulk2.job('ingest', { id: aborted.id }).check()) };
+};
+
 const org = withToken(order.access_token);
 const found = {};
 for (const name of order.steps) {
