@@ -117,7 +117,7 @@ def _person(label: str) -> tuple[Field, ...]:
         _flag("Sales_Opt_Out__c", "Sales Opt Out", tracked=True),
         *_BOUNCES,
         _fixed(Field("MasterRecordId", "Master Record ID", "reference", 18, refers_to=label, relationship="MasterRecord")),
-        Field("IndividualId", "Individual ID", "reference", 18),
+        _reference("IndividualId", "Individual ID", "Individual", "Individual"),
     )
 
 
@@ -213,6 +213,43 @@ _ORGANIZATION = ObjectType(
     ),
     writable=False,
 )
+_INDIVIDUAL = ObjectType(
+    "Individual",
+    "Individual",
+    "0PK",
+    (
+        _ID,
+        Field("LastName", "Last Name", length=80, nillable=False),
+        Field("FirstName", "First Name", length=40),
+        replace(_fixed(Field("Name", "Name", length=121, nillable=False)), fixed=True),
+        _flag("HasOptedOutTracking", "Don't Track"),
+        _flag("HasOptedOutProfiling", "Don't Profile"),
+        _flag("HasOptedOutProcessing", "Don't Process"),
+        _flag("HasOptedOutSolicit", "Don't Market"),
+        _flag("ShouldForget", "Forget this Individual"),
+        _fixed(Field("MasterRecordId", "Master Record ID", "reference", 18, refers_to="Individual", relationship="MasterRecord")),
+        *_OWNED,
+    ),
+)
+_CONSENT = ObjectType(
+    "ContactPointTypeConsent",
+    "Contact Point Type Consent",
+    "0ZX",
+    (
+        _ID,
+        replace(Field("Name", "Name", length=255, nillable=False), fixed=True),
+        replace(_reference("PartyId", "Party ID", "Individual", "Party"), updateable=False),
+        Field("ContactPointType", "Contact Point Type", "picklist", 40, nillable=False),
+        Field("PrivacyConsentStatus", "Privacy Consent Status", "picklist", 40, nillable=False),
+        Field("DataUsePurposeId", "Data Use Purpose ID", "reference", 18),
+        Field("EffectiveFrom", "Effective From", "datetime"),
+        Field("EffectiveTo", "Effective To", "datetime"),
+        Field("CaptureDate", "Capture Date", "datetime"),
+        Field("CaptureSource", "Capture Source", length=255),
+        Field("CaptureContactPointType", "Capture Contact Point Type", "picklist", 40),
+        *_OWNED,
+    ),
+)
 
 OBJECTS: dict[str, ObjectType] = {
     o.name.lower(): o
@@ -224,6 +261,8 @@ OBJECTS: dict[str, ObjectType] = {
         _history("ContactHistory", "Contact"),
         _USER,
         _ORGANIZATION,
+        _INDIVIDUAL,
+        _CONSENT,
     )
 }
 

@@ -20,7 +20,7 @@ _BATCH = 5_000
 _USER_FIELDS = frozenset({"OwnerId", "CreatedById", "LastModifiedById"})
 _DEFAULTS = {kind.name: tuple((f.name, 0 if f.type == "boolean" else None) for f in kind.fields) for kind in OBJECTS.values()}
 _APART = frozenset({"object", "id", "Id", "history"})
-_LOADABLE = frozenset({"Lead", "Contact", "Account"})
+_LOADABLE = frozenset({"Lead", "Contact", "Account", "Individual", "ContactPointTypeConsent"})
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:

@@ -88,11 +88,9 @@ class Records:
     def delete(self, kind: ObjectType, record_id: str, author: Author, *, master: str | None = None) -> None:
         """Put a record into the recycle bin; ``master`` names the winner of a merge."""
         at = stamp(author.at or self.clock.now())
-        self.db.execute(
-            f'UPDATE "{kind.name}" SET "IsDeleted" = 1, "MasterRecordId" = ?, "deleted_at" = ?, "SystemModstamp" = ?,'  # noqa: S608 - names come from OBJECTS
-            ' "LastModifiedDate" = ?, "LastModifiedById" = ? WHERE "Id" = ?',
-            (master, at, at, at, author.user, record_id),
-        )
+        stamps = {"deleted_at": at, "SystemModstamp": at, "LastModifiedDate": at, "LastModifiedById": author.user}
+        merged = {"MasterRecordId": master} if kind.has("MasterRecordId") else {}
+        self._update(kind, record_id, {"IsDeleted": 1, **merged, **stamps})
 
     def convert(self, lead_id: str, author: Author) -> str:
         """Convert a lead into a new contact at an account of its company; returns the contact's id."""

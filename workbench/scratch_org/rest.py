@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import access, bulk, grants, ingest, queries, record_collections, rows
+from . import access, bulk, consents, grants, ingest, queries, record_collections, rows
 from .actions import carry_out
 from .composite import composite
 from .messages import Call, OrgError, Reply, not_found
@@ -45,6 +45,8 @@ _DATA_ROUTES: list[tuple[re.Pattern[str], dict[str, Handler]]] = [
         ("jobs/query", {"POST": bulk.create}),
         (_JOB, {"GET": bulk.poll, "PATCH": bulk.change, "DELETE": bulk.delete}),
         (f"{_JOB}/results", {"GET": bulk.results}),
+        (r"consent/action/(?P<action>\w+)", {"GET": consents.action}),
+        ("consent/multiaction", {"GET": consents.multiaction}),
         ("jobs/ingest", {"POST": ingest.create}),
         (_INGEST, {"GET": ingest.poll, "PATCH": ingest.change, "DELETE": ingest.delete}),
         (f"{_INGEST}/batches", {"PUT": ingest.upload}),

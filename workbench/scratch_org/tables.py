@@ -32,7 +32,18 @@ CREATE TABLE IF NOT EXISTS "ingest_row" (
   "job" TEXT, "number" INTEGER, "outcome" TEXT, "row" TEXT NOT NULL, PRIMARY KEY ("job", "number"));
 """
 _INDEXED = frozenset(
-    {"Email", "PersonEmail", "SystemModstamp", "LeadId", "ContactId", "AccountId", "PersonContactId", "MasterRecordId"}
+    {
+        "Email",
+        "PersonEmail",
+        "SystemModstamp",
+        "LeadId",
+        "ContactId",
+        "AccountId",
+        "PersonContactId",
+        "MasterRecordId",
+        "IndividualId",
+        "PartyId",
+    }
 )
 
 
