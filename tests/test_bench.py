@@ -116,6 +116,26 @@ def test_only_administrators(wb: Workbench, deed: str, roles: tuple[str, ...]) -
     assert wb.trail.verify().events == before
 
 
+TAKING_OUT: dict[str, Callable[[Workbench], object]] = {
+    "an export of the trail": lambda wb: wb.trail.export(wb.workspace / "export"),
+    "a report with full personal data": lambda wb: wb.report("mismatch-review", personal_data="full"),
+}
+
+
+@pytest.mark.parametrize("deed", TAKING_OUT)
+def test_nobody_without_a_role_takes_personal_data_out(wb: Workbench, deed: str) -> None:
+    as_only(wb)
+    before = wb.trail.verify().events
+    with pytest.raises(NotAllowedError, match=f"^{deed} needs a role: analyst, admin or auditor$"):
+        TAKING_OUT[deed](wb)
+    assert wb.trail.verify().events == before
+
+
+def test_an_auditor_exports_the_trail(wb: Workbench, tmp_path: Path) -> None:
+    as_only(wb, "auditor")
+    assert (wb.trail.export(tmp_path / "export") / "events.jsonl").is_file()
+
+
 @pytest.mark.parametrize("deed", WORK)
 @pytest.mark.parametrize("roles", [("auditor",), ()])
 def test_only_analysts_and_administrators(wb: Workbench, deed: str, roles: tuple[str, ...]) -> None:

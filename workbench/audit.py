@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.desk import Desk
 from workbench.errors import TrailError
-from workbench.store import consents, people, trail_log
+from workbench.store import consents, operators, people, trail_log
 from workbench.store.trail_log import StoredEvent
 from workbench.trail import (
     TrailRow,
@@ -123,9 +123,12 @@ class Audit:
         """Write the whole trail with its evidence files and a verifier to a new folder, for an auditor. Holds personal data.
 
         Raises:
+            NotAllowedError: the operator has no role.
             TrailError: the folder exists already or can't be written.
         """
         folder = Path(folder)
+        with self._desk.store.read() as tx:
+            operators.require_any(tx, self._desk.operator.name, what="an export of the trail")
         if folder.exists():
             raise TrailError(f"the folder {folder.name} exists already", "Name a folder that does not exist yet.")
         with self._desk.store.write() as tx:

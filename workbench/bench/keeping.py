@@ -56,6 +56,15 @@ class Keeping(Opened):
 
         return keep_credentials(self.settings.org, client_id=client_id, client_secret=client_secret)
 
+    def require_any_role(self, what: str) -> None:
+        """Make sure that the operator holds a role, whichever it is; ``what`` is what needs one, for the sentence.
+
+        Raises:
+            NotAllowedError: the operator holds none.
+        """
+        with self.store.read() as tx:
+            operators.require_any(tx, self.operator, what=what)
+
     def seal_report(self, row: ReportRow) -> None:
         """Note an issued report in the register and, with the digest of its parameters and of its page, on the trail."""
         with self.store.write() as tx:

@@ -59,10 +59,13 @@ def run(wb: Workbench, name: str, parameters: Mapping[str, Any], *, pdf: bool = 
     """Issue a report on a workspace.
 
     Raises:
+        NotAllowedError: full personal data for somebody without a role.
         ReportError: no such report, parameters that don't fit, a cell that failed (the sentence says which), no Chromium for a PDF.
     """
     chosen = template(name)
     values = chosen.checked(parameters)
+    if values.get("personal_data") == "full":
+        wb.require_any_role("a report with full personal data")
     if pdf:
         from workbench.reports.pdf import chromium
 

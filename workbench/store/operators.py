@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from workbench.errors import NotAllowedError
 from workbench.person import new_id
 from workbench.store import schema as s
 from workbench.store.database import Transaction
@@ -19,6 +20,16 @@ def roles(tx: Transaction, operator: str) -> frozenset[str]:
     """The roles that an operator holds now."""
     held = sa.select(s.operator_grant.c.role).where(s.operator_grant.c.operator == operator, _current)
     return frozenset(tx.execute(held).scalars())
+
+
+def require_any(tx: Transaction, operator: str, *, what: str) -> None:
+    """Make sure that an operator holds a role, whichever it is; ``what`` is what needs one, for the sentence.
+
+    Raises:
+        NotAllowedError: the operator holds none.
+    """
+    if not roles(tx, operator):
+        raise NotAllowedError(f"{what} needs a role: {', '.join(ROLES[:-1])} or {ROLES[-1]}")
 
 
 def admins(tx: Transaction) -> frozenset[str]:
