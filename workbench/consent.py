@@ -112,6 +112,13 @@ class Consent:
             given = given.replace(hour=0, minute=0, second=0, fold=0)
         return given.replace(microsecond=0).astimezone(UTC)
 
+    @property
+    def taken_back_at(self) -> datetime | None:
+        """When the person withdrew or refused this consent, as far as the record says; None where they did not."""
+        if self.withdrawn_at is None and self.state not in ("withdrawn", "refused"):
+            return None
+        return self.withdrawn_at or (self.counts_from if self.state == "refused" else None) or self.recorded_at
+
     def withdrawn(self, now: datetime) -> bool:
         """Whether the consent was withdrawn, refused or invalidated by ``now``."""
         gone = self.withdrawn_at is not None and self.withdrawn_at <= now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,13 +11,16 @@ from pathlib import Path
 from workbench.consent import Consent
 from workbench.eligibility import Case, EvidenceCheck
 from workbench.evidence import EvidenceStore
-from workbench.org import FieldChange, Org, OrgRow
+from workbench.org import FieldChange, Org, OrgRow, Reading
 from workbench.person import Person, Unsubscribe
 from workbench.policy import Policy
+from workbench.resubscription import heirs_of
 from workbench.settings import Operator
 from workbench.store import batches, consents, people
 from workbench.store.database import Store, Transaction
 from workbench.store.trail_log import TrailWriter
+
+LONGEST_DESCENT = 3  # merges of merges that are followed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class Files:
     unsubscribes: dict[str, tuple[Unsubscribe, ...]]
     others: dict[str, int]
     held_by: dict[str, str]
+    withdrawn_at: dict[str, datetime]
 
     @classmethod
     def of(cls, tx: Transaction, person_ids: Sequence[str], *, batch_id: str = "") -> Files:
@@ -57,7 +61,42 @@ class Files:
             unsubscribes=people.unsubscribes(tx, person_ids),
             others=people.sharers(tx, tuple(found.values())),
             held_by=batches.open_batches_of(tx, person_ids, other_than=batch_id),
+            withdrawn_at=_withdrawals(tx, person_ids),
         )
+
+
+def _withdrawals(tx: Transaction, person_ids: Sequence[str]) -> dict[str, datetime]:
+    """When each person last took a consent back or refused one, by any consent on file."""
+    found: dict[str, datetime] = {}
+    for person_id, held in consents.of_people(tx, person_ids).items():
+        moments = [moment for consent in held if (moment := consent.taken_back_at) is not None]
+        if moments:
+            found[person_id] = max(moments)
+    return found
+
+
+def read_people(desk: Desk, some: Sequence[Person], record_ids: Iterable[str]) -> Reading:
+    """Every record of some people as it is now, with field history: by id, by every spelling of their addresses, present and
+    former, and whatever those records were merged or converted into.
+
+    Raises:
+        OrgError: Salesforce can't be read.
+    """
+    addresses = sorted({spelling for person in some for spelling in person.spellings})
+    reading = desk.org.read(record_ids=sorted(set(record_ids)), addresses=addresses, history=True)
+    for _ in range(LONGEST_DESCENT):
+        known = {row.record_id for row in reading.rows} | reading.missing
+        heirs = {heir for row in reading.rows for heir in heirs_of(row)} - known
+        if not heirs:
+            break
+        more = desk.org.read(record_ids=sorted(heirs), addresses=[], history=True)
+        reading = Reading(
+            rows=(*reading.rows, *more.rows),
+            history=(*reading.history, *more.history),
+            missing=reading.missing | more.missing,
+            server_time=min(reading.server_time, more.server_time),
+        )
+    return reading
 
 
 def check_evidence(desk: Desk, consent_ids: Sequence[str]) -> dict[str, EvidenceCheck]:
@@ -94,4 +133,5 @@ def case_for(
         reason=reason,
         other_people_with_address=files.others.get(person.person_id, 0),
         open_batch=files.held_by.get(person.person_id, ""),
+        withdrawn_at=files.withdrawn_at.get(person.person_id),
     )

@@ -5,6 +5,7 @@ Decides when two spellings are the same address or the same Salesforce record. K
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
@@ -52,6 +53,19 @@ def ascii_domain(domain: str) -> str:
         return unicodedata.normalize("NFC", domain)
 
 
+def spellings(address: str) -> frozenset[str]:
+    """An address as given, normalised, and with its domain in Unicode: systems keep international domains in either form."""
+    import idna
+
+    normal = normalize_address(address)
+    found = {address.strip(), normal}
+    local, _, domain = normal.rpartition("@")
+    if "xn--" in domain:
+        with contextlib.suppress(idna.IDNAError):
+            found.add(f"{local}@{idna.decode(domain)}")
+    return frozenset(found - {""})
+
+
 def domain_of(address: str) -> str:
     """What stands behind the last @ of a normalised address; "" where there is none."""
     return address.rpartition("@")[2] if "@" in address else ""
@@ -97,7 +111,8 @@ class Person:
     """One human in the register, as it stands now.
 
     ``email`` is normalised (see `normalize_address`), ``email_as_given`` the spelling that came in. ``version`` grows with
-    every change of the person or its unsubscribes; a decision taken on one version does not hold on another.
+    every change of the person or its unsubscribes; a decision taken on one version does not hold on another. ``former_emails``
+    are the normalised addresses that the person had before.
     """
 
     person_id: str
@@ -110,6 +125,12 @@ class Person:
     title: str = ""
     salesforce_ids: tuple[str, ...] = ()
     external_id: str = ""
+    former_emails: tuple[str, ...] = ()
+
+    @property
+    def spellings(self) -> frozenset[str]:
+        """Every way in which this person's addresses, present and former, may stand in another system."""
+        return frozenset(s for address in (self.email, self.email_as_given, *self.former_emails) for s in spellings(address))
 
     def __repr__(self) -> str:
         return f"Person({self.person_id})"  # logs and notebooks must not carry the address

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.consent import Consent
-from workbench.desk import Desk, Files, case_for, check_evidence
+from workbench.desk import Desk, Files, case_for, check_evidence, read_people
 from workbench.eligibility import EvidenceCheck, assess
 from workbench.errors import BatchError, InputError, NotAllowedError
 from workbench.org import Reading
@@ -140,6 +140,8 @@ def approve(desk: Desk, batch_id: str, digest: str) -> Batch:
         batch = batches.get(tx, batch_id)
         roles = operators.roles(tx, desk.operator.name)
         blockers = batch.approval_blockers(desk.policy, digest=digest, by=desk.operator.name, roles=roles, now=desk.clock())
+        if all(i.state is State.REFUSED for i in batches.intents(tx, batch.batch_id)):
+            blockers += ("Nobody in this batch may be resubscribed.",)
         if batches.digest_now(tx, batch) != batch.digest:
             blockers += ("The stored plan no longer fits its digest: it was changed. Propose it again.",)
         if blockers:
@@ -193,7 +195,7 @@ def _read(desk: Desk, group: Sequence[Person]) -> Reading:
     with desk.store.read() as tx:
         stored = records.linked(tx, [p.person_id for p in group])
     ids = {i for p in group for i in p.salesforce_ids} | {link.record_id for links in stored.values() for link in links}
-    return desk.org.read(record_ids=sorted(ids), addresses=sorted({p.email for p in group}), history=True)
+    return read_people(desk, group, ids)
 
 
 def _judge(

@@ -256,11 +256,26 @@ def known_ids(intent: Intent, person: Person | None) -> frozenset[str]:
 
 
 def linked_rows(reading: Reading, person: Person, known_ids: Iterable[str]) -> tuple[OrgRow, ...]:
-    """The rows of a reading that are this person's: by id, or living rows that carry the person's address."""
+    """The rows of a reading that are this person's: by id, by address, and what those were merged or converted into.
+
+    Deleted rows of the address count as well, because their opt-outs do; and so does an opted-out row of a former address.
+    """
     ids = set(known_ids)
-    return tuple(
-        r for r in reading.rows if r.record_id in ids or (not r.is_deleted and normalize_address(r.email) == person.email)
-    )
+    mine = {r.record_id: r for r in reading.rows if r.record_id in ids or _carries_address(r, person)}
+    everything = {r.record_id: r for r in reading.rows}
+    while heirs := {i for r in mine.values() for i in heirs_of(r) if i in everything and i not in mine}:
+        mine |= {i: everything[i] for i in heirs}
+    return tuple(r for r in reading.rows if r.record_id in mine)
+
+
+def heirs_of(row: OrgRow) -> tuple[str, ...]:
+    """The ids of the records that a row was merged or converted into."""
+    return tuple(i for i in (row.merged_into, row.converted_contact_id) if i)
+
+
+def _carries_address(row: OrgRow, person: Person) -> bool:
+    address = normalize_address(row.email)
+    return address == person.email or (row.opted_out and address in person.former_emails)
 
 
 @dataclass(frozen=True)

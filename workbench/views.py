@@ -113,17 +113,25 @@ def _item(intent: Intent, person: Person | None) -> dict[str, Any]:
 
 
 def worklist(tx: Transaction, batch_id: str) -> pd.DataFrame:
-    """What the Sales Connect administrator does by hand after a batch: remove these people's unsubscribes there."""
+    """What the Sales Connect administrator does by hand after a batch: remove these people's unsubscribes there.
+
+    Whoever opted out again since is left out.
+    """
     batch = batches.get(tx, batch_id)
     done = batches.intents(tx, batch.batch_id, states=[State.DONE])
     known = people.by_ids(tx, [i.person_id for i in done])
+    episodes = people.unsubscribes(tx, list(known))
     rows = [
         vars(known[i.person_id])
         | {"email": known[i.person_id].email_as_given, "reason": batch.reason, "resubscribed_at": i.done_at}
         for i in done
-        if i.person_id in known
+        if i.person_id in known and not _unsubscribed(episodes.get(i.person_id, ()))
     ]
     return frame(rows, WORKLIST)
+
+
+def _unsubscribed(episodes: Iterable[Unsubscribe]) -> bool:
+    return any(e.closed_at is None for e in episodes)
 
 
 def mismatches_table(found: Iterable[Mismatch], *, now: Any) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from workbench.org import OrgNotAllowedError
 from workbench.policy import Policy
 from workbench.settings import Operator, Settings
 from workbench.signing import load_or_create_signer
-from workbench.store import operators, trail_log
+from workbench.store import mismatches, operators, records, trail_log
 from workbench.store.database import Store
 from workbench.store.trail_log import TrailWriter
 
@@ -113,6 +113,14 @@ class Opened:
     def clock(self) -> datetime:
         """What time it is here, UTC."""
         return self._desk.clock()
+
+    def _compared(self, result: T) -> T:
+        """What an import answered, once links and mismatches follow from it and its events are under a signed checkpoint."""
+        with self.store.write() as tx:
+            records.relink(tx)
+            mismatches.refresh(tx, self.clock(), append_event=self._desk.trail.append)
+            self._desk.trail.checkpoint(tx)
+        return result
 
     def _sealed(self, result: T) -> T:
         """What a use case answered, once the events it appended are under a signed checkpoint."""

@@ -13,6 +13,7 @@ from workbench.consent import Consent, Evidence
 from workbench.errors import InputError
 from workbench.person import UNSUBSCRIBE_SOURCES
 from workbench.store import consents, mismatches, people, review
+from workbench.store.database import Transaction
 from workbench.store.review import Page
 from workbench.trail import events, leaf_time
 
@@ -88,7 +89,7 @@ class Reviewing(Opened):
         """
         from workbench.intake import import_people
 
-        return self._sealed(import_people(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
+        return self._compared(import_people(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
 
     def import_unsubscribes(
         self, file: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False
@@ -100,7 +101,7 @@ class Reviewing(Opened):
         """
         from workbench.intake import import_unsubscribes
 
-        return self._sealed(import_unsubscribes(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
+        return self._compared(import_unsubscribes(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
 
     def import_consents(
         self, file: str | Path, evidence_dir: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False
@@ -142,8 +143,8 @@ class Reviewing(Opened):
         """
         if source not in UNSUBSCRIBE_SOURCES:
             raise InputError("an unsubscribe has no such source", f"Use one of: {', '.join(UNSUBSCRIBE_SOURCES)}.")
-        now = self.clock()
         with self.store.write() as tx:
+            now = self._desk.trail.moment(tx)  # an opt-out is never older than what the register knew before it
             person_id = people.find(tx, person).person_id
             episode = people.unsubscribe(
                 tx, person_id, opted_out_at=now, source=source, detail=detail, recorded_at=now, recorded_by=self.operator
@@ -180,10 +181,23 @@ class Reviewing(Opened):
         with self.store.write() as tx:
             consent = consents.withdraw(tx, consent_id, at=now, method=method)
             people.restate(tx, [consent.person_id])  # a decision taken before this one no longer holds
+            self._follow_withdrawal(tx, consent, now=now)
             event = events.ConsentWithdrawn(consent_id=consent_id, withdrawn_at=leaf_time(now), withdrawal_method=method)
             self._desk.trail.append(tx, event, person_id=consent.person_id)
             self._desk.trail.checkpoint(tx)
         return consent
+
+    def _follow_withdrawal(self, tx: Transaction, consent: Consent, *, now: datetime) -> None:
+        """Who takes a consent back wants no mail: a person who is not unsubscribed becomes so."""
+        if any(e.closed_at is None for e in people.unsubscribes(tx, [consent.person_id]).get(consent.person_id, ())):
+            return
+        detail = f"consent {consent.consent_id} was withdrawn"
+        episode = people.unsubscribe(
+            tx, consent.person_id, opted_out_at=now, source="manual", detail=detail, recorded_at=now, recorded_by=self.operator
+        )
+        event = events.UnsubscribeRecorded(unsubscribe_id=episode, opted_out_at=leaf_time(now), source="manual", detail=detail)
+        self._desk.trail.append(tx, event, person_id=consent.person_id)
+        mismatches.refresh(tx, now, append_event=self._desk.trail.append)
 
     def consents(self, person: str | None = None) -> pd.DataFrame:
         """Consents on file, newest first: one person's, or all."""

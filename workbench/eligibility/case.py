@@ -34,7 +34,7 @@ class Case:
     ``missing_records`` the linked ids that the org no longer knows, ``history`` the opt-out changes of all of them, records
     merged or converted away included. ``unwritable`` names fields that our user may not edit, such as
     ``Lead.HasOptedOutOfEmail``. ``evidence`` is the check of every file of the consent. ``open_batch`` is the id of another open
-    batch that holds the person, or "".
+    batch that holds the person, or "". ``withdrawn_at`` is when the person last took any consent back, or refused one.
     """
 
     person: Person
@@ -48,6 +48,7 @@ class Case:
     reason: str
     other_people_with_address: int = 0
     open_batch: str = ""
+    withdrawn_at: datetime | None = None
 
     @property
     def open_episodes(self) -> tuple[Unsubscribe, ...]:

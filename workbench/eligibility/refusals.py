@@ -119,6 +119,9 @@ def consent_withdrawn(on: Question) -> str | None:
     """The consent stands: not withdrawn, refused, invalidated, or in a state that nobody knows."""
     if on.consent.withdrawn(on.now):
         return "The consent was withdrawn, refused or invalidated; only a new consent of the person can be used."
+    given, taken_back = on.consent.counts_from, on.case.withdrawn_at
+    if taken_back is not None and (given is None or instant(taken_back) >= given):
+        return f"The person took a consent back at {readable(taken_back)}, later than this one was given; a newer one is needed."
     if on.consent.state not in (*IN_FORCE, "expired"):
         return "The state of the consent is not one that is known to be in force; correct the record."
     return None
@@ -238,7 +241,11 @@ def missing_record(on: Question) -> str | None:
 
 def stuck_record(on: Question) -> str | None:
     """A record that is opted out and can't be changed."""
-    stuck = [f"{row.record_id} ({why})" for row in on.case.opted_out_rows if (why := why_stuck(row))]
+    stored = (
+        on.case.person.salesforce_ids
+    )  # a dead record that only has the address needs no clearing; its opt-out counts all the same
+    opted_out = (row for row in on.case.opted_out_rows if not row.is_deleted or row.record_id in stored)
+    stuck = [f"{row.record_id} ({why})" for row in opted_out if (why := why_stuck(row))]
     if not stuck:
         return None
     return f"{records(stuck)} in Salesforce: opted out and can't be changed; have a Salesforce administrator settle it first."

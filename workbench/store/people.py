@@ -52,6 +52,12 @@ def _people(tx: Transaction, where: sa.ColumnElement[bool]) -> tuple[Person, ...
     chosen = sa.select(stored).where(stored.c.person_id.in_([r["person_id"] for r in rows])).order_by(stored.c.record_id)
     for row in tx.execute(chosen):
         ids[row.person_id].append(row.record_id)
+    former: dict[str, list[str]] = defaultdict(list)
+    change = s.address_change
+    for row in tx.execute(
+        sa.select(change.c.person_id, change.c.old_email).where(change.c.person_id.in_([r["person_id"] for r in rows]))
+    ):
+        former[row.person_id].append(row.old_email)
     return tuple(
         Person(
             person_id=r["person_id"],
@@ -64,6 +70,7 @@ def _people(tx: Transaction, where: sa.ColumnElement[bool]) -> tuple[Person, ...
             title=r["title"],
             external_id=r["external_id"] or "",
             salesforce_ids=tuple(ids[r["person_id"]]),
+            former_emails=tuple(sorted({e for e in former[r["person_id"]] if e != r["email"]})),
         )
         for r in rows
     )
@@ -111,6 +118,13 @@ def sharers(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
     for some in _portions([p.person_id for p in people]):
         for row in tx.execute(pairs.where(mine.c.person_id.in_(some), mine.c.person_id != other.c.person_id)):
             shared[row.person_id].add(row.other_id)
+    stored = s.person_salesforce_id
+    for some in _portions([record_id for p in people for record_id in p.salesforce_ids]):
+        owners = defaultdict(set)
+        for row in tx.execute(sa.select(stored).where(stored.c.record_id.in_(some))):
+            owners[row.record_id].add(row.person_id)
+        for person in people:
+            shared[person.person_id].update(*(owners[record_id] for record_id in person.salesforce_ids if record_id in owners))
     return {p.person_id: len(shared[p.person_id] - {p.person_id}) for p in people}
 
 

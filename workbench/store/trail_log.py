@@ -59,7 +59,7 @@ class TrailWriter:
 
         A clock that was set back does not take the trail back: an event is never older than the one before it.
         """
-        frontier, moment = _frontier(tx), self._moment(tx)
+        frontier, moment = _frontier(tx), self.moment(tx)
         subjects = _subjects(tx, [e.person_id for e in entries if e.person_id])
         events, payloads = [], []
         for entry in entries:
@@ -84,7 +84,8 @@ class TrailWriter:
         tx.execute(sa.insert(s.trail_checkpoint).values(size=frontier.size, note=note, made_at=self.clock()))
         return note
 
-    def _moment(self, tx: Transaction) -> datetime:
+    def moment(self, tx: Transaction) -> datetime:
+        """Now, or the time of the newest event where the clock was set back behind it."""
         newest = sa.select(s.trail_event.c.ts).order_by(s.trail_event.c.seq.desc()).limit(1)
         last: datetime | None = tx.execute(newest).scalar()
         now = self.clock()

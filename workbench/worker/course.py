@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from workbench.consent import Consent
-from workbench.desk import Desk, Files, case_for
+from workbench.desk import Desk, Files, case_for, read_people
 from workbench.eligibility import EvidenceCheck, Verdict, assess
 from workbench.errors import BatchError
 from workbench.org import OrgRow, Reading, RowAnswer
@@ -117,7 +117,7 @@ class Course:
         with self.desk.store.read() as tx:
             known = people.by_ids(tx, [i.person_id for i in group])
         ids = {r for i in group for r in known_ids(i, known.get(i.person_id))}
-        return self.desk.org.read(record_ids=sorted(ids), addresses=sorted({p.email for p in known.values()}), history=True)
+        return read_people(self.desk, tuple(known.values()), ids)
 
     def verdict(
         self,

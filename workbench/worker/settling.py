@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from workbench.consent import Consent
 from workbench.desk import Files, check_evidence
-from workbench.org import OrgRow, Reading
+from workbench.org import OrgRow, Reading, RowAnswer
 from workbench.person import Unsubscribe
 from workbench.resubscription import (
     CAUSES,
@@ -100,20 +100,18 @@ def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
     for _ in range(MOST_ATTEMPTS):
         if not group:
             return
-        answers = course.desk.org.opt_out(sorted({(b.object, b.record_id) for i in group for b in i.base}))
+        answers = {a.record_id: a for a in course.desk.org.opt_out(_to_opt_out(course, group))}
         reading = course.read(group)
-        found = {r.record_id: r for r in reading.rows}
         with course.desk.store.write() as tx:
+            files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
             for intent in group:
-                open_rows = [b.record_id for b in intent.base if _still_open(found.get(b.record_id))]
+                rows = living(rows_of(intent, reading, files))
+                open_rows = [record_id for record_id, row in rows.items() if not all(row.opt_outs.values())]
                 if open_rows:
-                    said = {a.record_id: a for a in answers}
-                    parts = tuple(
-                        events.RowAnswer(record_id=r, status=None, code=said[r].code or said[r].outcome) for r in open_rows
-                    )
+                    parts = tuple(events.RowAnswer(record_id=r, status=None, code=_said(answers.get(r))) for r in open_rows)
                     course.desk.trail.append(tx, events.OptOutFailed(cause="not_opted_out", rows=parts), **course.about(intent))
                 else:
-                    _aborted(course, tx, intent, found)
+                    _aborted(course, tx, intent, rows)
             course.remember(tx, reading)
             course.desk.trail.checkpoint(tx)
         group = course.current(group, State.ABORTING)
@@ -122,6 +120,20 @@ def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
         course.alarm = (
             f"{len(group)} people could not be opted out again in Salesforce ({ids}); do it by hand there, then resume."
         )
+
+
+def _to_opt_out(course: Course, group: Sequence[Intent]) -> list[tuple[str, str]]:
+    """(object, id) of every row that a request may have reached, and of every living row that is these people's by now."""
+    reading = course.read(group)
+    with course.desk.store.read() as tx:
+        files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
+    reached = {(b.object, b.record_id) for i in group for b in i.base}
+    now_theirs = {(row.object, row.record_id) for i in group for row in living(rows_of(i, reading, files)).values()}
+    return sorted(reached | now_theirs)
+
+
+def _said(answer: RowAnswer | None) -> str:
+    return (answer.code or answer.outcome) if answer else "unknown"
 
 
 def _after_sending(course: Course, intent: Intent, *, files: Files, reading: Reading) -> Verified | SendAgain | Abort:
@@ -134,6 +146,8 @@ def _after_sending(course: Course, intent: Intent, *, files: Files, reading: Rea
 def _local_objection(intent: Intent, files: Files) -> Abort | None:
     """Whether the person changed in the register since the decision: another version, mostly a new unsubscribe."""
     person = files.people.get(intent.person_id)
+    if files.others.get(intent.person_id):
+        return Abort("person_changed", "somebody else shares the address or a record by now")
     if person is not None and person.version == intent.base_version:
         return None
     newest = max(files.unsubscribes.get(intent.person_id, ()), key=_recorded, default=None)
@@ -220,14 +234,9 @@ def _record_opt_out(course: Course, tx: Transaction, intent: Intent, rows: Seque
     course.desk.trail.append(tx, event, **course.about(intent))
 
 
-def _still_open(row: OrgRow | None) -> bool:
-    """Whether a row could still be mailed: it lives, and an opt-out field is not set. Rows that nobody can write don't count."""
-    return row is not None and not (row.is_deleted or row.is_converted) and not all(row.opt_outs.values())
-
-
-def _aborted(course: Course, tx: Transaction, intent: Intent, found: dict[str, OrgRow]) -> None:
+def _aborted(course: Course, tx: Transaction, intent: Intent, rows: dict[str, OrgRow]) -> None:
     batches.move(tx, intent, State.ABORTED, expected=[State.ABORTING], at=course.desk.clock())
-    org = {b.record_id: dict(found[b.record_id].opt_outs) for b in intent.base if b.record_id in found}
+    org = {record_id: dict(row.opt_outs) for record_id, row in rows.items()}
     event = events.PersonAborted(cause=intent.cause, after=events.BothSides(unsubscribed=True, org=org))
     course.desk.trail.append(tx, event, **course.about(intent))
 

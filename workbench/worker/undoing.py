@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.desk import Desk
+from workbench.desk import Desk, read_people
 from workbench.errors import BatchError, NotAllowedError
-from workbench.resubscription import Batch, Intent, State
+from workbench.resubscription import ROWS_A_READING, Batch, Intent, State, groups, known_ids, linked_rows, living
 from workbench.store import batches, mismatches, operators, people
 from workbench.trail import events
 from workbench.worker.course import Outcome, only_here
@@ -46,7 +46,7 @@ def undo(desk: Desk, batch_id: str) -> Outcome:
 def _refuse_while_under_way(desk: Desk, batch: Batch) -> None:
     with desk.store.read() as tx:
         counts = batches.by_state(tx, batch.batch_id)
-    if batch.state not in ("finished", "paused", "running", "undone"):
+    if batch.state not in ("finished", "paused", "running", "cancelled", "undone"):
         raise BatchError(
             f"the batch is {batch.state}; there is nothing to undo", "Cancel it instead with `workbench batch cancel`."
         )
@@ -59,7 +59,9 @@ def _refuse_while_under_way(desk: Desk, batch: Batch) -> None:
 def _unsubscribe(desk: Desk, batch: Batch) -> None:
     """In one transaction: everybody done is unsubscribed in the register, and what Salesforce must follow is on the trail."""
     with desk.store.write() as tx:
-        for intent in batches.intents(tx, batch.batch_id, states=[State.DONE]):
+        done = batches.intents(tx, batch.batch_id, states=[State.DONE])
+        elsewhere = batches.open_batches_of(tx, [i.person_id for i in done], other_than=batch.batch_id)
+        for intent in done:
             now = desk.clock()
             people.unsubscribe(
                 tx,
@@ -70,20 +72,38 @@ def _unsubscribe(desk: Desk, batch: Batch) -> None:
                 recorded_at=now,
                 recorded_by=desk.operator.name,
             )
-            batches.move(tx, intent, State.UNDOING, expected=[State.DONE], at=now)
+            batches.move(tx, intent, State.UNDOING, expected=[State.DONE], at=now, holds_person=intent.person_id not in elsewhere)
             about = {"batch_id": batch.batch_id, "intent_id": intent.intent_id, "person_id": intent.person_id}
             desk.trail.append(tx, events.OptOutIntended(by="undo", rows=tuple(b.record_id for b in intent.base)), **about)
         desk.trail.checkpoint(tx)
 
 
+def _rows(desk: Desk, undoing: Sequence[Intent]) -> dict[str, list[tuple[str, str]]]:
+    """By intent, (object, id) of every living row that was cleared or is the person's by now."""
+    with desk.store.read() as tx:
+        known = people.by_ids(tx, [i.person_id for i in undoing])
+    rows: dict[str, list[tuple[str, str]]] = {}
+    for some in groups(undoing, size=lambda i: max(len(i.base), 1), most=ROWS_A_READING):
+        ids = {r for i in some for r in known_ids(i, known.get(i.person_id))}
+        reading = read_people(desk, [known[i.person_id] for i in some if i.person_id in known], ids)
+        alive = living(reading.rows)
+        for intent in some:
+            person = known.get(intent.person_id)
+            mine = linked_rows(reading, person, known_ids(intent, person)) if person else ()
+            theirs = {b.record_id for b in intent.base} | {row.record_id for row in mine}
+            rows[intent.intent_id] = sorted((alive[i].object, i) for i in theirs if i in alive)
+    return rows
+
+
 def _opt_out(desk: Desk, batch: Batch, undoing: Sequence[Intent]) -> int:
     """Write the opt-outs to Salesforce; returns how many people are still to be written."""
-    rows = sorted({(b.object, b.record_id) for i in undoing for b in i.base})
-    answers = {a.record_id: a for a in desk.org.opt_out(rows)} if rows else {}
+    rows = _rows(desk, undoing)
+    every = sorted({row for some in rows.values() for row in some})
+    answers = {a.record_id: a for a in desk.org.opt_out(every)} if every else {}
     failed = 0
     with desk.store.write() as tx:
         for intent in undoing:
-            said = [answers[b.record_id] for b in intent.base]
+            said = [answers[record_id] for _, record_id in rows[intent.intent_id]]
             parts = tuple(events.RowAnswer(record_id=a.record_id, status=None, code=a.code or a.outcome) for a in said)
             about = {"batch_id": batch.batch_id, "intent_id": intent.intent_id, "person_id": intent.person_id}
             if all(a.outcome in ("done", "gone") for a in said):
