@@ -129,7 +129,11 @@ def test_a_batch_goes_through_its_life(ada: World, tmp_path: Path, capsys: pytes
     assert sorted(ada.flags(lead_id(1), contact_id(2)).values()) == [False, True]
     capsys.readouterr()
     assert run(["batch", "show", plan["id"], "--format", "json"]) == 0
-    assert sorted(item["state"] for item in json.loads(capsys.readouterr().out)["items"]) == ["DONE", "REFUSED"]
+    shown = json.loads(capsys.readouterr().out)
+    assert sorted(item["state"] for item in shown["items"]) == ["DONE", "REFUSED"]
+    assert shown["batch"]["digest"] == plan["digest"]
+    assert run(["batch", "show", plan["id"]]) == 0
+    assert f"digest {plan['digest']}" in capsys.readouterr().out
     assert run(["batch", "worklist", plan["id"], "--format", "csv"]) == 0
     assert ADA in capsys.readouterr().out
     assert run(["batch", "undo", plan["id"]]) in (0, 1)
@@ -214,6 +218,23 @@ def test_a_table_can_not_steer_the_terminal() -> None:
 def test_sentences_have_a_capital_and_a_full_stop() -> None:
     assert sentence("the register is locked") == "The register is locked."
     assert sentence("Is it?") == "Is it?"
+
+
+@pytest.mark.parametrize(
+    ("words", "step"),
+    [
+        ([], "`workbench scratch-org serve`"),
+        (["--org-url", "http://127.0.0.1:9"], "`workbench org pull --full`; no login is needed"),
+        (["--org-kind", "sandbox", "--org-url", "https://example--dev.sandbox.my.salesforce.com"], "`workbench org login`"),
+        (["--org-kind", "production"], "write the org's address"),
+    ],
+    ids=["no org", "scratch", "sandbox", "unnamed"],
+)
+def test_init_says_the_next_step_for_its_kind_of_org(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], step: str
+) -> None:
+    assert run(["init", str(tmp_path / "new"), *words]) == 0
+    assert step in capsys.readouterr().err
 
 
 def test_init_makes_a_workspace_and_refuses_to_make_it_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ ADA, BEA = "ada@example.org", "bea@example.net"
 
 
 @pytest.fixture
-def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace whose org nobody needs."""
     folder = tmp_path / "workspace"
     Workbench.init(folder, name="test", url="http://127.0.0.1:9", controller="Example GmbH").close()
@@ -215,6 +215,26 @@ def test_bad_words(register: Path, capsys: pytest.CaptureFixture[str], words: li
     assert sentence is None or found == sentence
 
 
+def test_a_report_that_has_nowhere_to_go(register: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for made in (register / "issued").glob("*"):
+        made.unlink()
+    (register / "issued").rmdir()
+    (register / "issued").write_text("a file where the folder was")
+    assert refused(capsys, "report", "run", "mismatch-review").startswith("The folder issued can't be written (")
+
+
+def test_a_scratch_org_that_can_not_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["scratch-org", "serve", "--port", "99999"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("The scratch org can't start: a port is a number from 0 to 65535.\n  Correct that option")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert run(["scratch-org", "serve", "--port", str(taken.getsockname()[1])]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("The scratch org can't start: Address already in use.\n  Name another port")
+
+
 def test_a_defect_is_named_without_what_it_says(
     register: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +244,11 @@ def test_a_defect_is_named_without_what_it_says(
     monkeypatch.setattr(Workbench, "people", broken)
     said = refused(capsys, "people")
     assert said.startswith("This is a defect: ZeroDivisionError in workbench.cli.people, line ")
+    assert run(["people"]) == 2
+    assert "batch" not in capsys.readouterr().err
+    monkeypatch.setattr(Workbench, "run", lambda self, batch, **_: broken(self))
+    assert run(["batch", "run", "some-id"]) == 2
+    assert "workbench batch resume" in capsys.readouterr().err
     assert run(["people", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
@@ -252,5 +277,5 @@ def test_an_interrupted_command_says_how_to_go_on(register: Path) -> None:
     finally:
         holder.close()
     assert process.returncode == 130
-    assert "Interrupted. Nothing is lost" in said
+    assert said.endswith("Interrupted. Nothing is lost: run the same command again.\n")
     assert "Traceback" not in said

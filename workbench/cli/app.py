@@ -19,9 +19,9 @@ from workbench.errors import WorkbenchError
 COULD_NOT = 2
 INTERRUPTED = 130  # 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE: whoever read our output stopped reading
-INTERRUPTION = (
-    "workbench: Interrupted. Nothing is lost: run the same command again, or go on with a batch by `workbench batch resume ID`."
-)
+INTERRUPTION = "workbench: Interrupted. Nothing is lost: run the same command again"
+OR_RESUME = ", or go on with the batch by `workbench batch resume ID`"
+RUNS_A_BATCH = (["batch", "run"], ["batch", "resume"], ["batch", "undo"])
 DISK_FULL = "workbench: The disk is full.\n  Free some space, then run the same command again; nothing was half-written."
 
 
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    session = Session()
+    session, words = Session(), list[str]()
     try:
         session, words = split(arguments)
         return _invoke(session, words)
@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
             import traceback
 
             traceback.print_exc()
-        return _explained(error)
+        return _explained(error, batch=words[:2] in RUNS_A_BATCH)
 
 
 def _invoke(session: Session, words: list[str]) -> int:
@@ -57,10 +57,10 @@ def _invoke(session: Session, words: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _explained(error: BaseException) -> int:
-    """Say what ended a command; returns its exit code."""
+def _explained(error: BaseException, *, batch: bool) -> int:
+    """Say what ended a command, and how to go on with the ``batch`` where it ran one; returns its exit code."""
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        say(INTERRUPTION)
+        say(f"{INTERRUPTION}{OR_RESUME if batch else ''}.")
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads: the interpreter's own flush at exit must not complain
@@ -72,7 +72,7 @@ def _explained(error: BaseException) -> int:
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         say(DISK_FULL)
     else:
-        say_defect(error)
+        say_defect(error, batch=batch)
     return COULD_NOT
 
 

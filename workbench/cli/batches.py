@@ -63,14 +63,14 @@ def propose(
 def show(ctx: typer.Context, batch: BatchArgument, form: FormatOption = "table") -> int:
     """Show a batch: its people, their states, and why."""
     with opened(ctx) as wb:
-        items = wb.batch_items(batch)
-        listed = next((row for row in records(wb.batches())[1] if row["batch_id"] == batch), {})
+        items, digest = wb.batch_items(batch), wb.plan(batch).digest
+        listed = next((row for row in records(wb.batches())[1] if row["batch_id"] == batch), {}) | {"digest": digest}
     if form == "json":
         emit_json({"batch": listed, "items": records(items)[1]})
     else:
         if form == "table":
             emit([listed], form, columns=LISTED)
-            write("\n")
+            write(f"digest {digest}\n\n")
         emit(items, form)
     return FINE
 

@@ -35,11 +35,12 @@ def say_error(error: WorkbenchError) -> None:
     say(f"workbench: {sentence(str(error))}\n  {sentence(error.advice)}")
 
 
-def say_defect(error: BaseException) -> None:
+def say_defect(error: BaseException, *, batch: bool) -> None:
     """An error that nobody foresaw: its kind and place, nothing of what it says, which may be a person's data."""
+    resume = "; the batch can be continued with `workbench batch resume`" if batch else ""
     say(
         f"workbench: This is a defect: {type(error).__name__} in {_place(error)}.\n"
-        "  Run the same command with --debug to see more, and report it; open batches can be continued with `workbench batch resume`."
+        f"  Run the same command with --debug to see more, and report it{resume}."
     )
 
 

@@ -52,8 +52,22 @@ def init(
     with Workbench.init(directory, name=name, kind=org_kind, url=org_url, controller=controller) as wb:
         folder, operator = wb.workspace, wb.operator
     write(f"{folder}\n")
-    say(f"The workspace is ready; {operator} is its administrator. Next: fill in policy.toml, then `workbench org login`.")
+    say(f"The workspace is ready; {operator} is its administrator. Next: {_next_step(org_kind, org_url)}.")
     return FINE
+
+
+def _next_step(kind: str, url: str) -> str:
+    """What to do with a new workspace; a scratch org leaves its login where its user finds it."""
+    if kind != "scratch":
+        login = (
+            "`workbench org login`" if url else "write the org's address to `url` in workbench.toml, then `workbench org login`"
+        )
+        return f"fill in policy.toml, then in that folder {login}"
+    if url:
+        return (
+            "fill in policy.toml, then in that folder `workbench org check` and `workbench org pull --full`; no login is needed"
+        )
+    return "start an org with `workbench scratch-org serve` and write its address to `url` in workbench.toml; no login is needed"
 
 
 def demo(

@@ -6,6 +6,7 @@ register's row only helps to find it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -118,9 +119,9 @@ class _Issue:
 
     def issued(self, *, pdf: bool) -> IssuedReport:
         """Run, write, rename, record."""
-        notebook = self._executed()
-        self._beside.mkdir(parents=True, mode=0o700)
+        self._make_room()
         try:
+            notebook = self._executed()
             files = self._written(notebook, pdf=pdf)
             self._beside.rename(self._folder)
         except BaseException:
@@ -136,6 +137,18 @@ class _Issue:
             report_id=self._report_id,
             pdf=self._folder / PDF if pdf else None,
         )
+
+    def _make_room(self) -> None:
+        """Make the folder to write in before the run, which takes its time."""
+        try:
+            self._beside.mkdir(parents=True, mode=0o700)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise ReportError(
+                f"the folder issued can't be written ({error.strerror})",
+                "Check who owns it in the workspace, and its permissions.",
+            ) from None
 
     def _executed(self) -> NotebookNode:
         from workbench.reports.running import execute

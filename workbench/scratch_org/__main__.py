@@ -1,8 +1,11 @@
 """``python -m workbench.scratch_org``: serve a Salesforce org on localhost."""
 
 import argparse
+import errno
 import sys
 from pathlib import Path
+
+HIGHEST_PORT = 65_535
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,18 +27,31 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until stopped; 2 when the org can't start."""
+    """Serve until stopped; 2 when the org can't start, with a sentence and what to do."""
     given = vars(parser().parse_args(arguments))
     from .clock import instant
     from .serve import Options, serve
 
     try:
+        _check_ports(given["port"], given["control_port"])
         given["clock"] = instant(given["clock"]) if given["clock"] else None
         serve(Options(**given))
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"The scratch org can't start: {error}\n")
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        sys.stderr.write(f"The scratch org can't start: {reason.rstrip('.')}.\n  {_advice(error)}\n")
         return 2
     return 0
+
+
+def _check_ports(*ports: int) -> None:
+    if not all(0 <= port <= HIGHEST_PORT for port in ports):
+        raise ValueError(f"a port is a number from 0 to {HIGHEST_PORT}")
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES) and not error.filename:
+        return "Name another port with --port, or leave --port out for any free one."
+    return "Correct that option and start it again; --help shows what it takes."
 
 
 if __name__ == "__main__":
