@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import World, lead_id, org_line
+from conftest import OPTED_OUT, World, lead_id, org_line
+from test_worker import REASON, ran
 
+from workbench.errors import BatchError
 from workbench.store import people
 
 CONSENT_HEAD = "Email,Purpose,Notice Version,Jurisdiction,Method,Evidence,Given At,State,Withdrawn At\n"
@@ -75,3 +77,51 @@ def test_a_withdrawn_consent_does_not_come_back_with_its_file(world: Worlds, tmp
     w.wb.withdraw_consent(w.wb.consents(p).consent_id[0], method="email")
     assert w.wb.import_consents(given, tmp_path).unchanged == 1
     assert list(w.wb.consents(p).state) == ["withdrawn"]
+
+
+def test_a_feed_says_it_again_with_the_same_bytes(world: Worlds, tmp_path: Path) -> None:
+    w = opted_out(world)
+    p = w.person("anna@example.com", unsubscribed=False)
+    feed = csv(tmp_path, "unsubscribes.csv", "Email\nanna@example.com\n")
+    at(w, OPTED_OUT)
+    w.wb.import_unsubscribes(feed)
+    at(w, datetime.now(UTC))
+    assert w.wb.import_unsubscribes(feed).unsubscribed == 0  # still unsubscribed: nothing to add
+    w.consent(p)
+    assert ran(w, p).done == 1
+    at(w, datetime.now(UTC))
+    assert w.wb.import_unsubscribes(feed).unsubscribed == 1
+
+
+def test_an_opt_out_at_the_very_moment_of_the_resubscription(world: Worlds, tmp_path: Path) -> None:
+    w = opted_out(world)
+    p = w.person("anna@example.com")
+    w.consent(p)
+    at(w, datetime.now(UTC))
+    assert ran(w, p).done == 1
+    assert w.wb.import_unsubscribes(csv(tmp_path, "u.csv", "Email\nanna@example.com\n")).unsubscribed == 1
+
+
+@pytest.mark.parametrize("column", ["Unsubscribed At", "Updated At"])
+def test_a_time_without_a_zone_is_the_latest_that_it_can_be(world: Worlds, tmp_path: Path, column: str) -> None:
+    """09:00 in California is 16:00 UTC, after the consent of 10:30 UTC."""
+    w = opted_out(world)
+    file = csv(tmp_path, "p.csv", f"Email ID,Unsubscribed,{column}\nanna@example.com,Yes,2026-06-01 09:00:00\n")
+    w.wb.import_people(file)
+    assert w.wb.import_people(file).unsubscribed == 0
+    p = w.wb.people().person_id[0]
+    assert w.wb.people().unsubscribed_at[0] == datetime(2026, 6, 1, 21, tzinfo=UTC)
+    w.consent(p)
+    plan = w.wb.propose([p], reason=REASON)
+    with pytest.raises(BatchError, match="Nobody in this batch may be resubscribed"):
+        w.wb.approve(plan.id, plan.digest)
+
+
+def test_a_time_without_a_zone_is_never_after_the_import(world: Worlds, tmp_path: Path) -> None:
+    w = world()
+    at(w, datetime(2026, 6, 1, 10, tzinfo=UTC))
+    r = w.wb.import_people(
+        csv(tmp_path, "p.csv", "Email ID,Unsubscribed,Unsubscribed At\nanna@example.com,Yes,2026-06-01 09:00:00\n")
+    )
+    assert w.wb.people().unsubscribed_at[0] == datetime(2026, 6, 1, 10, tzinfo=UTC)
+    assert not any("later than the import" in problem for problem in r.problems)

@@ -10,6 +10,7 @@ from workbench.intake import values
 from workbench.person import Unsubscribe
 
 EVER = datetime(values.FIRST_YEAR, 1, 1, tzinfo=UTC)
+WESTMOST, EASTMOST = timedelta(hours=12), timedelta(hours=14)  # how far local times lie behind and before UTC
 LONGEST_DETAIL = values.LONGEST_TEXT
 
 Note = Callable[[str], None]
@@ -30,11 +31,13 @@ class OptOut:
 class Reading:
     """How the dates of one file are read: ``zone`` for times without one, ``known_since`` is when we first saw these bytes.
 
-    What a file says was so at the latest when it first came in: the same file again brings no news.
+    What a file says was so at the latest when it first came in: the same file again brings no news. But a feed of unsubscribes
+    says it again each time it comes, so what it does not date is as late as ``undated``.
     """
 
     known_since: datetime
     zone: tzinfo | None = None
+    undated: datetime | None = None
 
 
 def said(*, flag: str, date: str, fallback: str, source: str, detail: str, reading: Reading, note: Note) -> OptOut | None:
@@ -65,7 +68,7 @@ def said(*, flag: str, date: str, fallback: str, source: str, detail: str, readi
 def stated(*, date: str, fallback: str = "", source: str, detail: str, reading: Reading, note: Note) -> OptOut:
     """The opt-out of a row that certainly states one, dated as well as the row allows; the detail says how."""
     earliest, at, how = _dated(date, fallback, reading, note)
-    if at > reading.known_since:
+    if at > (reading.undated or reading.known_since if earliest == EVER else reading.known_since):
         note("the opt-out is dated later than the import; the time of the import was taken")
         earliest, at, how = EVER, reading.known_since, "the file's date lies after the import, whose time was taken"
     found = values.source(source)
@@ -85,32 +88,41 @@ def _dated(date: str, fallback: str, reading: Reading, note: Note) -> tuple[date
             note("the date of unsubscribing can't be read; a later one was taken")
         else:
             if found.zoneless and not found.day:
-                note("the date of unsubscribing names no time zone, and was read as UTC")
+                note("the date of unsubscribing names no time zone; the latest moment that it can be was taken")
+                return found.at - EASTMOST, _latest(found, reading), "time without a zone, the latest it can be was taken"
             begin = found.at - timedelta(days=1) if found.day else found.at
             return begin, found.at, "date without a time, its end was taken" if found.day else ""
     if fallback:
         try:
-            return EVER, values.moment(fallback, reading.zone, latest=True).at, "no date of unsubscribing, Updated At was taken"
+            found = values.moment(fallback, reading.zone, latest=True)
+            return EVER, _latest(found, reading), "no date of unsubscribing, Updated At was taken"
         except ValueError:
             note("the Updated At value can't be read")
     note("the row does not say when the person unsubscribed; the time of the import was taken")
-    return EVER, reading.known_since, "no date in the file, the time of the import was taken"
+    return EVER, reading.undated or reading.known_since, "no date in the file, the time of the import was taken"
+
+
+def _latest(found: values.Moment, reading: Reading) -> datetime:
+    """The latest moment that a time can be, which is after the import only where it is so in every zone."""
+    if not found.zoneless or found.day or found.at - EASTMOST > reading.known_since:
+        return found.at
+    return min(found.at + WESTMOST, reading.known_since)
 
 
 def is_news(opt_out: OptOut, episodes: Iterable[Unsubscribe]) -> bool:
     """Whether none of a person's episodes accounts for this opt-out.
 
-    An episode does that when it began no earlier than the opt-out can have happened, and was not closed before it. So an old
+    An episode does that when it began no earlier than the opt-out can have happened, and was closed after it, if at all. So an old
     export does not reopen a person who was resubscribed since, and an opt-out after the resubscription does.
     """
-    return not any(opt_out.earliest <= e.opted_out_at and (e.closed_at is None or opt_out.at <= e.closed_at) for e in episodes)
+    return not any(opt_out.earliest <= e.opted_out_at and (e.closed_at is None or opt_out.at < e.closed_at) for e in episodes)
 
 
 def completes(opt_out: OptOut, episodes: Iterable[Unsubscribe]) -> bool:
     """Whether an opt-out that is no news adds an earlier request, or one of another source, to a person who is unsubscribed."""
     episodes = tuple(episodes)
-    known = any((e.opted_out_at, e.source) == (opt_out.at, opt_out.source) for e in episodes)
-    return opt_out.earliest == opt_out.at and not known and any(e.closed_at is None for e in episodes)
+    known = any(opt_out.earliest <= e.opted_out_at <= opt_out.at and e.source == opt_out.source for e in episodes)
+    return opt_out.earliest > EVER and not known and any(e.closed_at is None for e in episodes)
 
 
 def _readable(text: str, reading: Reading) -> bool:

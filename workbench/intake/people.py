@@ -58,7 +58,8 @@ def import_people(
 
     A person is found by the person id, else the Salesforce id, else the address. The same file again changes nothing. A row that
     says unsubscribed opens an unsubscribe where the register does not know of it; nothing a file says closes one. A rejected
-    row still opts out whom it names. ``timezone`` (IANA name) is for times without a zone, UTC otherwise.
+    row still opts out whom it names. ``timezone`` (IANA name) is for times without a zone; else an opt-out is
+    as late as it can be in any zone.
 
     Raises:
         InputError: the file or its columns can't be used; nothing was taken in.

@@ -45,7 +45,8 @@ def import_unsubscribes(
     """Take in a CSV file of unsubscribes: an address or a person id a row, and as far as known date, source and detail.
 
     Everyone who has the address is unsubscribed; an address that nobody has becomes a new person (``imported`` counts these).
-    The same file again changes nothing, and a request older than a person's resubscription does not reopen it.
+    A request older than a person's resubscription does not reopen it; one without a date counts as of now, though the same file
+    came in before.
 
     Raises:
         InputError: the file or its columns can't be used; nothing was taken in.
@@ -56,7 +57,7 @@ def import_unsubscribes(
     zone = values.zone_named(timezone)
 
     def work(run: Import) -> tuple[RowVerdict, ...]:
-        reading = Reading(run.known_since, zone)
+        reading = Reading(run.known_since, zone, undated=run.now)
         waiting: list[_Waiting] = []
         for rows in in_chunks(run.rows()):
             _Chunk(run, [_read(row, found, reading, run.tally) for row in rows], waiting, suppressed).take_in()
