@@ -48,7 +48,6 @@ REFUSED = [
     ("SELECT COUNT(Id) FROM Lead", "MALFORMED_QUERY", "expecting ')'"),
     ("SELECT FIELDS(ALL) FROM Lead", "MALFORMED_QUERY", "expecting 'FROM'"),
     ("SELECT Id, (SELECT Id FROM Histories) FROM Lead", "MALFORMED_QUERY", "unexpected token: '('"),
-    ("SELECT Id FROM Lead WHERE Id IN (SELECT LeadId FROM LeadHistory)", "MALFORMED_QUERY", "unexpected token: 'SELECT'"),
     ("SELECT Id FROM Lead WHERE Email LIKE 'a' FOR VIEW", "MALFORMED_QUERY", "unexpected token: 'FOR'"),
     (r"SELECT Id FROM Lead WHERE Email = '\x'", "MALFORMED_QUERY", "illegal escape"),
     ("SELECT Id FROM Lead WHERE Email = 'open", "MALFORMED_QUERY", "unexpected char"),

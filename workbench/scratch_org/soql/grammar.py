@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 
 from ..messages import OrgError
+from .periods import COUNTED, PLAIN
 from .words import Word, malformed, unquoted, words
 
 _OPERATORS = ("=", "!=", "<>", "<", "<=", ">", ">=")
 _LITERAL_KINDS = ("string", "datetime", "date", "number")
-_RELATIVE = ("TODAY", "YESTERDAY")
-_RELATIVE_DAYS = "LAST_N_DAYS"
 _RESERVED = frozenset({"SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "LIKE", "IN", "ORDER", "BY", "LIMIT", "OFFSET", "NULL"})
 
 
 @dataclass(frozen=True)
 class Literal:
-    """A value: kind string, pattern, datetime, date, number, boolean, null or relative; ``days`` for LAST_N_DAYS."""
+    """A value: kind string, pattern, datetime, date, number, boolean, null or relative; ``days`` is the n of LAST_N_DAYS:n."""
 
     kind: str
     text: str
@@ -33,11 +32,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Membership:
-    """``field [NOT] IN (values)``."""
+    """``field [NOT] IN (values)``, or with ``query`` a semi-join: ``Id IN (SELECT LeadId FROM LeadHistory ...)``."""
 
     field: Word
     negated: bool
     literals: tuple[Literal, ...]
+    query: "Query | None" = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Query:
-    """A whole query; ``count`` is ``SELECT COUNT()``, without fields."""
+    """A whole query; ``count`` is ``SELECT COUNT()``, without fields; ``FIELDS(STANDARD)`` is a word of kind ``fields``."""
 
     soql: str
     fields: tuple[Word, ...]
@@ -99,6 +99,7 @@ class _Reader:
         self.soql = soql
         self.words = words(soql)
         self.next = 0
+        self.depth = 0
 
     @property
     def word(self) -> Word:
@@ -139,18 +140,41 @@ class _Reader:
         )
         if self.word.kind != "end":
             raise self.unexpected()
+        self.refuse_nested_semi_joins(query.where)
         if query.offset > 2000:
             raise OrgError(400, "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000")
         return query
 
     def selection(self) -> tuple[tuple[Word, ...], bool]:
-        fields = [self.name()]
+        fields = [self.selected()]
         if fields[0].is_("COUNT") and self.taken("("):
             self.expect(")")
             return (), True
         while self.taken(","):
-            fields.append(self.name())
+            fields.append(self.selected())
         return tuple(fields), False
+
+    def selected(self) -> Word:
+        """One field, or FIELDS(STANDARD); FIELDS(ALL) and FIELDS(CUSTOM) are not served here."""
+        name = self.name()
+        following = self.words[self.next : self.next + 3]
+        if name.is_("FIELDS") and [w.text.upper() for w in following] == ["(", "STANDARD", ")"]:
+            self.next += 3
+            return Word("fields", "STANDARD", name.at)
+        return name
+
+    def refuse_nested_semi_joins(self, where: Condition | None) -> None:
+        """Semi-joins stand at the top, alone or joined by AND, at most two of them."""
+        top = where.conditions if isinstance(where, Junction) and where.operator == "AND" else (where,)
+        allowed = [c for c in top if isinstance(c, Membership) and c.query is not None]
+        if len(allowed) > 2:
+            raise malformed(self.soql, allowed[2].field.at, "maximum 2 semi join sub-selects are allowed")
+        nested = [c for c in _semi_joins(where) if not any(c is a for a in allowed)]
+        if nested:
+            message = (
+                "Semi join sub-selects are only allowed at the top level WHERE expressions and not in nested WHERE expressions"
+            )
+            raise malformed(self.soql, nested[0].field.at, message)
 
     def name(self) -> Word:
         if self.word.kind != "name" or self.word.text.upper() in _RESERVED:
@@ -185,17 +209,34 @@ class _Reader:
     def comparison(self) -> Condition:
         field = self.name()
         if self.taken("IN"):
-            return Membership(field, False, self.literals())
+            return self.membership(field, negated=False)
         if self.word.is_("NOT"):
             self.take()
             self.expect("IN")
-            return Membership(field, True, self.literals())
+            return self.membership(field, negated=True)
         if self.taken("LIKE"):
             return Comparison(field, "LIKE", self.literal(pattern=True))
         if not self.word.is_(*_OPERATORS):
             raise self.unexpected()
         operator = self.take().text
         return Comparison(field, "!=" if operator == "<>" else operator, self.literal())
+
+    def membership(self, field: Word, *, negated: bool) -> Membership:
+        if self.words[self.next + 1].is_("SELECT") and self.depth == 0 and self.word.is_("("):
+            return Membership(field, negated, (), self.subquery())
+        return Membership(field, negated, self.literals())
+
+    def subquery(self) -> Query:
+        """The inner query of a semi-join: one field, an object, conditions; nothing else, and none inside another."""
+        self.expect("(")
+        self.depth += 1
+        self.expect("SELECT")
+        fields = (self.name(),)
+        self.expect("FROM")
+        found = Query(self.soql, fields, False, self.name(), self.condition() if self.taken("WHERE") else None)
+        self.depth -= 1
+        self.expect(")")
+        return found
 
     def literals(self) -> tuple[Literal, ...]:
         self.expect("(")
@@ -223,10 +264,10 @@ class _Reader:
 
     def relative(self) -> Literal:
         word = self.word
-        if word.is_(*_RELATIVE):
+        if word.is_(*PLAIN):
             self.take()
             return Literal("relative", word.text.upper(), word.at)
-        if word.is_(_RELATIVE_DAYS):
+        if word.is_(*COUNTED):
             self.take()
             self.expect(":")
             return Literal("relative", word.text.upper(), word.at, self.number())
@@ -250,3 +291,12 @@ class _Reader:
                 raise self.unexpected()
             nulls_last = self.take().is_("LAST")
         return Order(field, descending, nulls_last)
+
+
+def _semi_joins(condition: Condition | None) -> list[Membership]:
+    """All semi-joins of a condition, however deep."""
+    if isinstance(condition, Junction):
+        return [found for inner in condition.conditions for found in _semi_joins(inner)]
+    if isinstance(condition, Negation):
+        return _semi_joins(condition.condition)
+    return [condition] if isinstance(condition, Membership) and condition.query is not None else []

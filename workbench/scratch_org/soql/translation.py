@@ -7,7 +7,7 @@ exactly, in either length.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 from ..clock import instant, stamp
@@ -16,6 +16,7 @@ from ..ids import long_id
 from ..messages import OrgError
 from ..tables import decoded
 from .grammar import Comparison, Condition, Junction, Literal, Membership, Negation, Order, Query
+from .periods import period
 from .words import Word, malformed, placed
 
 
@@ -92,7 +93,7 @@ def translated(
     kind = OBJECTS.get(query.object.text.lower())
     if kind is None:
         raise OrgError(400, "INVALID_TYPE", placed(query.soql, query.object.at, _unknown_type(query.object.text)))
-    writer = _Writer(query, kind, permissions, now)
+    writer = _Writer(query, kind, permissions, now, every)
     columns = writer.columns()
     conditions, parameters = [], []
     if ids is not None:
@@ -116,17 +117,26 @@ class _Writer:
     kind: ObjectType
     permissions: Permissions
     now: datetime
+    every: bool = False
     parameters: list[Any] = field(default_factory=list)
     aliases: dict[tuple[str, ...], tuple[str, ObjectType, str]] = field(default_factory=dict)
 
     def columns(self) -> tuple[Column, ...]:
         found: list[Column] = []
-        for word in self.query.fields:
+        for word in self.words():
             column = self.column(word)
             if any(c.path == column.path for c in found):
                 raise malformed(self.query.soql, word.at, f"duplicate field selected: {word.text}")
             found.append(column)
         return tuple(found)
+
+    def words(self) -> list[Word]:
+        """The selected fields, with FIELDS(STANDARD) spelt out: whatever isn't custom and may be read."""
+        found: list[Word] = []
+        for word in self.query.fields:
+            standard = [f for f in self.kind.fields if not f.custom and self.permissions.readable(self.kind, f)]
+            found += [Word("name", f.name, word.at) for f in standard] if word.kind == "fields" else [word]
+        return found
 
     def column(self, word: Word) -> Column:
         """The field a path names, joining its parents."""
@@ -183,6 +193,8 @@ class _Writer:
         self.refuse_unfilterable(column.field, condition.field, "filtered")
         name = f'{column.alias}."{column.field.name}"'
         if isinstance(condition, Membership):
+            if condition.query is not None:
+                return self.semi_join(name, column, condition, condition.query)
             return self.membership(name, column.field, condition)
         return self.comparison(name, column.field, condition)
 
@@ -218,6 +230,33 @@ class _Writer:
         either = f"({' OR '.join(tests)})"
         return f"NOT COALESCE({either}, 0)" if condition.negated else either
 
+    def semi_join(self, name: str, column: Column, condition: Membership, query: Query) -> str:
+        """``field IN (SELECT ...)``: ids of one object on both sides; nulls inside match nothing."""
+        kind = OBJECTS.get(query.object.text.lower())
+        if kind is None:
+            raise OrgError(400, "INVALID_TYPE", placed(query.soql, query.object.at, _unknown_type(query.object.text)))
+        if kind is self.kind:
+            message = "The inner and outer selects should not be on the same object type"
+            raise malformed(query.soql, query.object.at, message)
+        inner = _Writer(query, kind, self.permissions, self.now, self.every)
+        (chosen,) = inner.columns()
+        sides = [_target(self.kind, column), _target(kind, chosen)]
+        if not sides[0] or sides[0] != sides[1]:
+            message = (
+                f"The selected field '{chosen.field.name}' in the subquery and the left operand field in the where expression"
+                f" in the outer query '{column.field.name}' should point to the same object type"
+            )
+            raise malformed(query.soql, condition.field.at, message)
+        tests = [f'{chosen.alias}."{chosen.field.name}" IS NOT NULL']
+        if query.where is not None:
+            tests.append(inner.condition(query.where))
+        if kind.has("IsDeleted") and not self.every:
+            tests.append('t0."IsDeleted" = 0')
+        self.parameters.extend(inner.parameters)
+        source = f'"{kind.name}" t0{inner.joins()} WHERE {" AND ".join(tests)}'
+        either = f'{name} IN (SELECT {chosen.alias}."{chosen.field.name}" FROM {source})'  # noqa: S608 - names come from OBJECTS
+        return f"NOT COALESCE({either}, 0)" if condition.negated else either
+
     def needs_folding(self, field: Field, value: Any) -> bool:
         return field.type in TEXT_TYPES and not value.isascii()
 
@@ -234,7 +273,11 @@ class _Writer:
     def relative(self, name: str, field: Field, condition: Comparison) -> str:
         if field.type not in ("datetime", "date"):
             raise self.mistyped(field, condition.field)
-        start, end = _range(condition.literal, self.now)
+        literal = condition.literal
+        try:
+            start, end = period(literal.text, literal.days, self.now)
+        except (ValueError, OverflowError) as error:
+            raise malformed(self.query.soql, literal.at, f"invalid date literal: {literal.text}:{literal.days}") from error
         write = stamp if field.type == "datetime" else _day
         low, high = write(start), write(end)
         tests: dict[str, tuple[str, list[str]]] = {
@@ -292,12 +335,11 @@ class _Writer:
         return OrgError(400, "INVALID_FIELD", placed(self.query.soql, word.at, message))
 
 
-def _range(literal: Literal, now: datetime) -> tuple[datetime, datetime]:
-    midnight = datetime.combine(now.date(), time(), now.tzinfo)
-    tomorrow = midnight + timedelta(days=1)
-    if literal.text == "YESTERDAY":
-        return midnight - timedelta(days=1), midnight
-    return midnight - timedelta(days=literal.days), tomorrow
+def _target(kind: ObjectType, column: Column) -> str:
+    """The object whose ids a field of the object itself holds; empty for any other field."""
+    if len(column.path) > 1:
+        return ""
+    return kind.name if column.field.type == "id" else column.field.refers_to
 
 
 def _day(at: datetime) -> str:
