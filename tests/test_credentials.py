@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringError, PasswordDeleteError
 
-from workbench.credentials import credentials_for, keep_credentials
-from workbench.errors import SettingsError
+from workbench.cli.app import run
+from workbench.credentials import credentials_for, keep_credentials, keep_token
+from workbench.errors import InputError, SettingsError
 from workbench.org import OrgError
 from workbench.scratch_org.process import ScratchOrg, start_scratch_org
 from workbench.settings import KEYRING_SERVICE, OrgSettings
@@ -135,3 +137,53 @@ def test_nothing_is_written_into_the_workspace(world, ring: Ring) -> None:
     made.wb.close()
     secret = made.org.client_secret.encode()
     assert not [p for p in Path(made.folder).rglob("*") if p.is_file() and secret in p.read_bytes()]
+
+
+def displayed(token: str, url: str) -> str:
+    """What `sf org display --json` prints, with an invented user."""
+    result = {"id": "00D000000000001AAA", "accessToken": token, "instanceUrl": url, "username": "ops@example.com"}
+    return json.dumps({"status": 0, "result": result, "warnings": ["This command will expose sensitive information."]}, indent=2)
+
+
+def test_a_token_from_the_salesforce_command_line_is_tried_and_kept_in_the_keyring_only(
+    world, ring: Ring, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = world()
+    made.wb.close()
+    token = made.org.control("/tokens", {})["access_token"]
+    monkeypatch.setattr("sys.stdin", io.StringIO(displayed(token, made.org.url)))
+    assert run(["--workspace", str(made.folder), "org", "login", "--token"]) == 0
+    said = capsys.readouterr()
+    assert "the credentials are in the keyring" in said.err
+    assert token not in said.out + said.err
+    assert ring.kept == {(KEYRING_SERVICE, made.org.url): json.dumps({"access_token": token})}
+    assert not [p for p in Path(made.folder).rglob("*") if p.is_file() and token.encode() in p.read_bytes()]
+
+
+def test_a_kept_token_is_used(ring: Ring) -> None:
+    ring.kept[KEYRING_SERVICE, REAL.url] = json.dumps({"access_token": "00D000000000001!secret"})
+    found = credentials_for(REAL)
+    assert (found.access_token, found.client_id) == ("00D000000000001!secret", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "there is no access token"),
+        ("7", "there is no access token"),
+        ('{"status": 1, "message": "canary"}', "there is no access token"),
+        (displayed("[REDACTED] canary", REAL.url), "there is no access token"),
+        (displayed("00D000000000001!canary", "https://other.my.salesforce.com"), "the token belongs to another org"),
+    ],
+)
+def test_what_holds_no_token_of_this_org_is_one_sentence(ring: Ring, text: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as caught:
+        keep_token(REAL, text)
+    assert "canary" not in f"{caught.value} {caught.value.advice}"
+    assert ring.kept == {}
+
+
+def test_a_token_that_is_not_accepted_is_not_kept(ring: Ring, scratch: ScratchOrg) -> None:
+    with pytest.raises(OrgError):
+        keep_token(OrgSettings(kind="scratch", url=scratch.url), "00D000000000001!wrong")
+    assert ring.kept == {}

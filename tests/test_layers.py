@@ -54,7 +54,7 @@ DOORS = {
     "alembic": ("store",),
     "altair": ("reports",),
     "anywidget": ("panels",),
-    "cryptography": ("trail", "signing"),
+    "cryptography": ("trail", "signing", "salesforce"),
     "email_validator": ("intake",),
     "filelock": ("worker",),
     "idna": ("person",),

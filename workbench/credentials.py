@@ -7,25 +7,46 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from dataclasses import replace
+from typing import Any
 
-from workbench.errors import SettingsError
+from workbench.errors import InputError, SettingsError
 from workbench.org import OrgIdentity
 from workbench.salesforce import OrgCredentials, SalesforceOrg
+from workbench.salesforce.transport import origin_of
 from workbench.scratch_org import logins
 from workbench.settings import KEYRING_SERVICE, OrgSettings
+
+ACCESS_TOKEN = re.compile(r"00D[A-Za-z0-9]{9,15}![!-~]+")
+KEY_FILE = "WORKBENCH_JWT_KEY_FILE"
 
 
 def credentials_for(org: OrgSettings) -> OrgCredentials:
     """What to log in with. Without any, the first request to Salesforce says what is missing.
 
     Raises:
-        SettingsError: the keyring holds something that can't be read.
+        SettingsError: the keyring holds something that can't be read, or a private key is named without client and user.
     """
-    client_id, secret = os.environ.get("WORKBENCH_CLIENT_ID", ""), os.environ.get("WORKBENCH_CLIENT_SECRET", "")
-    token = os.environ.get("WORKBENCH_ACCESS_TOKEN", "")
-    if not (token or (client_id and secret)):
-        client_id, secret = logins.find(org.url) if org.kind == "scratch" else _kept(org)
-    return OrgCredentials(url=org.url, client_id=client_id, client_secret=secret, access_token=token, api_version=org.api_version)
+    env = {name: os.environ.get(f"WORKBENCH_{name}", "") for name in ("CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "USERNAME")}
+    key_file = os.environ.get(KEY_FILE, "")
+    given = OrgCredentials(
+        url=org.url,
+        client_id=env["CLIENT_ID"],
+        client_secret=env["CLIENT_SECRET"],
+        access_token=env["ACCESS_TOKEN"],
+        username=env["USERNAME"] if key_file else "",
+        key_file=key_file,
+        api_version=org.api_version,
+    )
+    if key_file and not (given.client_id and given.username):
+        raise SettingsError(
+            f"{KEY_FILE} names a private key, but not who logs in with it", "Set WORKBENCH_CLIENT_ID and WORKBENCH_USERNAME, too."
+        )
+    if given.access_token or key_file or (given.client_id and given.client_secret):
+        return given
+    kept = dict(zip(("client_id", "client_secret"), logins.find(org.url), strict=True)) if org.kind == "scratch" else _kept(org)
+    return replace(given, **{"client_id": "", "client_secret": "", **kept})
 
 
 def keep_credentials(org: OrgSettings, *, client_id: str, client_secret: str) -> OrgIdentity:
@@ -36,32 +57,71 @@ def keep_credentials(org: OrgSettings, *, client_id: str, client_secret: str) ->
         SettingsError: there is no keyring to keep them in.
     """
     credentials = OrgCredentials(url=org.url, client_id=client_id, client_secret=client_secret, api_version=org.api_version)
+    return _tried_and_kept(
+        org, credentials, [client_id, client_secret], instead="WORKBENCH_CLIENT_ID and WORKBENCH_CLIENT_SECRET"
+    )
+
+
+def keep_token(org: OrgSettings, text: str) -> OrgIdentity:
+    """Try an access token as ``sf org display --json`` prints it (or the bare token), and keep it in the keyring until it expires.
+
+    Raises:
+        InputError: there is no token in it, or it is another org's; it is not quoted.
+        OrgAuthenticationError: not accepted; nothing was kept.
+        SettingsError: there is no keyring to keep it in.
+    """
+    token = _token_in(org, text)
+    credentials = OrgCredentials(url=org.url, access_token=token, api_version=org.api_version)
+    return _tried_and_kept(org, credentials, {"access_token": token}, instead="WORKBENCH_ACCESS_TOKEN")
+
+
+def _token_in(org: OrgSettings, text: str) -> str:
+    """The token of what the Salesforce CLI printed. Source: `sf org display --json`, Salesforce CLI Command Reference."""
+    try:
+        said: Any = json.loads(text)
+    except ValueError:
+        said = text.strip()
+    result = said.get("result") if isinstance(said, dict) else {"accessToken": said}
+    result = result if isinstance(result, dict) else {}
+    token, instance = str(result.get("accessToken", "")), result.get("instanceUrl")
+    if not ACCESS_TOKEN.fullmatch(token):
+        raise InputError(
+            "there is no access token in what was handed in",
+            "Run `sf org display --json --target-org NAME | workbench org login --token`; newer versions of sf hide the token there"
+            " and print it with `sf org auth show-access-token --json`.",
+        )
+    if isinstance(instance, str) and origin_of(instance) != origin_of(org.url):
+        raise InputError("the token belongs to another org than this workspace", "Name the right org with --target-org.")
+    return token
+
+
+def _tried_and_kept(org: OrgSettings, credentials: OrgCredentials, value: object, *, instead: str) -> OrgIdentity:
     with SalesforceOrg(credentials, opt_out_fields=org.opt_out_fields) as connection:
         identity = connection.identity()
     import keyring
     from keyring.errors import KeyringError
 
     try:
-        keyring.set_password(KEYRING_SERVICE, org.url, json.dumps([client_id, client_secret]))
+        keyring.set_password(KEYRING_SERVICE, org.url, json.dumps(value))
     except KeyringError:
-        raise SettingsError(
-            "this computer has no keyring to keep the credentials in",
-            "Set WORKBENCH_CLIENT_ID and WORKBENCH_CLIENT_SECRET instead.",
-        ) from None
+        raise SettingsError("this computer has no keyring to keep the credentials in", f"Set {instead} instead.") from None
     return identity
 
 
-def _kept(org: OrgSettings) -> tuple[str, str]:
+def _kept(org: OrgSettings) -> dict[str, str]:
     import keyring
     from keyring.errors import KeyringError
 
     try:
         kept = keyring.get_password(KEYRING_SERVICE, org.url)
-        client_id, secret = json.loads(kept) if kept else ("", "")
+        found = json.loads(kept) if kept else {}
+        if isinstance(found, dict):
+            return {"access_token": str(found["access_token"])} if found else {}
+        client_id, secret = found
     except KeyringError:
-        return "", ""  # no keyring on this machine: the environment is the only place
-    except (ValueError, TypeError):
+        return {}  # no keyring on this machine: the environment is the only place
+    except (LookupError, ValueError, TypeError):
         raise SettingsError(
             "the keyring's entry for this org can't be read", "Log in again with `workbench org login`."
         ) from None
-    return str(client_id), str(secret)
+    return {"client_id": str(client_id), "client_secret": str(secret)}

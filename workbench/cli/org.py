@@ -11,6 +11,8 @@ from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import ProgressLine, say
 
+LONGEST_INPUT = 100_000  # characters
+
 
 def add_to(app: typer.Typer) -> None:
     """Hang this room's commands into the tree."""
@@ -22,23 +24,41 @@ def add_to(app: typer.Typer) -> None:
 
 def login(
     ctx: typer.Context,
-    client_id: Annotated[str, typer.Option("--client-id", help="The connected app's consumer key.", prompt="Client id")],
+    client_id: Annotated[str, typer.Option("--client-id", help="The connected app's consumer key; asked for where needed.")] = "",
+    token: Annotated[
+        bool, typer.Option("--token", help="Read an access token from stdin: `sf org display --json | ...`")
+    ] = False,
 ) -> int:
     """Keep credentials in the system's keyring. The secret is asked for, or read from stdin."""
-    secret = _secret()
+    from workbench.credentials import keep_token
+
     with opened(ctx) as wb:
-        identity = wb.login(client_id=client_id, client_secret=secret)
+        if token:
+            identity = keep_token(wb.settings.org, sys.stdin.read(LONGEST_INPUT))
+        else:
+            client_id = client_id or typer.prompt("Client id")
+            identity = wb.login(client_id=client_id, client_secret=_secret())
     say(f"Logged in to {identity.name} ({identity.kind}); the credentials are in the keyring.")
     return FINE
 
 
-def check(ctx: typer.Context, form: FormatOption = "table") -> int:
+def check(
+    ctx: typer.Context,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Also try conditional writes, on a lead made and deleted for it.")
+    ] = False,
+    form: FormatOption = "table",
+) -> int:
     """Check what the org lets us do. Exit code 1 when something is missing."""
     with opened(ctx) as wb:
         wb.org.identity()  # an org that can't be asked is no finding: nothing can be told
-        lines = wb.org_check()
-    emit([{"ok": line.ok, "level": line.level, "finding": line.sentence} for line in lines], form)
-    missing = [line for line in lines if line.level == "bad"]
+        lines = [(line.ok, line.level, line.sentence) for line in wb.org_check()]
+        if probe:
+            from workbench.salesforce import probe_org
+
+            lines += [(line.ok, "ok" if line.ok else "bad", line.sentence) for line in probe_org(wb.org)]
+    emit([dict(zip(("ok", "level", "finding"), line, strict=True)) for line in lines], form)
+    missing = [level for _, level, _ in lines if level == "bad"]
     say(f"{len(missing)} problem(s) found." if missing else "Everything that is needed is there.")
     return code(missing)
 

@@ -19,7 +19,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError
 
 from workbench.org import ApiUsage, OrgError, OrgUnreachableError
-from workbench.salesforce.login import Login, OrgCredentials, with_client_credentials, with_token
+from workbench.salesforce.login import Login, OrgCredentials, log_in, with_token
 from workbench.salesforce.replies import (
     NO_ANSWER,
     RETRIED,
@@ -126,7 +126,7 @@ class Connection:
         return reply
 
     def login(self) -> Login:
-        """The current login; logs in when there is none yet. Raises: as `with_client_credentials`."""
+        """The current login; logs in when there is none yet. Raises: as `login.log_in`."""
         return self._login or self._renewed(None)
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ class Connection:
         attempt = 1
         while True:
             try:
-                return with_client_credentials(self._session, self.credentials, timeouts=self._timeouts)
+                return log_in(self._session, self.credentials, timeouts=self._timeouts)
             except OrgUnreachableError:
                 if not self.patience.wait(attempt, 0.0):
                     raise

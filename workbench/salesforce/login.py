@@ -1,4 +1,4 @@
-"""Logging in: client credentials against the org's own login address, or a token that was handed in.
+"""Logging in: client credentials or a signed assertion (JWT bearer) at the org's own login address, or a token that was handed in.
 
 Makes the one simple-salesforce object; it is given the token directly, so that it never logs in again by itself (its own
 repetition after a 401 loses the condition of a conditional write).
@@ -6,17 +6,28 @@ repetition after a 401 loses the condition of a conditional write).
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import requests
 from simple_salesforce.api import Salesforce
 
 from workbench.org import OrgAuthenticationError, OrgError
 from workbench.salesforce.replies import NO_ANSWER, Reply, error_of, fault_of
-from workbench.salesforce.transport import Timeouts, bind_instance, origin_of
+from workbench.salesforce.transport import Timeouts, bind_instance, is_loopback, origin_of
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 API_VERSION = "64.0"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+LONGEST_ASSERTION = 180  # seconds; Salesforce refuses more
 OAUTH_ERROR = re.compile(r"[a-z]+(?:_[a-z]+){0,4}")
 USER_ID = re.compile(r"/id/00D[A-Za-z0-9]{12,15}/(005[A-Za-z0-9]{12,15})$")
 
@@ -26,13 +37,16 @@ class OrgCredentials:
     """How to log in to one org; secrets are not in its ``repr``.
 
     ``url`` is the org's My Domain address, or a loopback address for an org on this computer. Either a token, or client id
-    and secret, or both: then the token is used until it expires.
+    and secret, or client id, user name and the file of a private key; with a token, too, that is used until it expires. The
+    key is read from its file when it is needed and never kept.
     """
 
     url: str
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
     access_token: str = field(default="", repr=False)
+    username: str = ""
+    key_file: str = field(default="", repr=False)
     api_version: str = API_VERSION
 
 
@@ -49,35 +63,84 @@ def with_token(session: requests.Session, credentials: OrgCredentials) -> Login:
     return Login(client=_client(session, credentials, token=credentials.access_token, origin=origin_of(credentials.url)))
 
 
-def with_client_credentials(session: requests.Session, credentials: OrgCredentials, *, timeouts: Timeouts) -> Login:
-    """Log in with client id and secret: one request.
+def log_in(session: requests.Session, credentials: OrgCredentials, *, timeouts: Timeouts) -> Login:
+    """Log in with client id and secret, or by an assertion that the private key signs: one request.
 
-    Source: RFC 6749 4.4; Salesforce help "OAuth 2.0 Client Credentials Flow".
+    Source: RFC 6749 4.4, RFC 7523; Salesforce help "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow".
 
     Raises:
-        OrgAuthenticationError: none given, or not accepted.
+        OrgAuthenticationError: none given, not accepted, or the private key can't be used.
         OrgUnreachableError: no usable answer.
         OrgNotAllowedError: the answer names an instance that the workspace isn't bound to.
     """
-    if not (credentials.client_id and credentials.client_secret):
-        raise OrgAuthenticationError("The login expired or is missing, and there is no client id and secret to log in again.")
-    reply = _ask_for_token(session, credentials)
+    reply = _ask_for_token(session, credentials, **_proof(credentials))
     body = reply.body if isinstance(reply.body, dict) else {}
     token, instance = body.get("access_token"), body.get("instance_url")
     if reply.status != 200 or not isinstance(token, str) or not isinstance(instance, str):
-        raise _login_error(reply)
+        raise _login_error(reply, "signed assertion" if credentials.key_file else "client id and secret")
     origin = bind_instance(session, login_url=credentials.url, instance_url=instance, timeouts=timeouts)
     user = USER_ID.search(str(body.get("id", "")))
     return Login(client=_client(session, credentials, token=token, origin=origin), user_id=user[1] if user else "")
 
 
-def _ask_for_token(session: requests.Session, credentials: OrgCredentials) -> Reply:
+def _proof(credentials: OrgCredentials) -> dict[str, Any]:
+    """What is sent as a login: the form, and the client's own authentication where there is a secret."""
+    if credentials.client_id and credentials.username and credentials.key_file:
+        signed = assertion(credentials, key=_private_key(credentials.key_file), now=datetime.now(UTC))
+        return {"data": {"grant_type": JWT_BEARER, "assertion": signed}}
+    if credentials.client_id and credentials.client_secret:
+        return {"data": {"grant_type": "client_credentials"}, "auth": (credentials.client_id, credentials.client_secret)}
+    raise OrgAuthenticationError("The login expired or is missing, and there is no client id and secret to log in again.")
+
+
+def _private_key(path: str) -> RSAPrivateKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key: object = None
+    with suppress(OSError, ValueError, TypeError, UnsupportedAlgorithm):  # their texts may quote the file
+        key = load_pem_private_key(Path(path).read_bytes(), password=None)
+    if isinstance(key, RSAPrivateKey):
+        return key
+    raise OrgAuthenticationError(
+        "The private key that WORKBENCH_JWT_KEY_FILE names can't be read as an RSA key in PEM form without a password.",
+        "Name the file of the key whose certificate the connected app knows.",
+    )
+
+
+def assertion(credentials: OrgCredentials, *, key: RSAPrivateKey, now: datetime) -> str:
+    """The signed statement that this client acts for this user, valid for three minutes (JWT, RS256)."""
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    claims = {
+        "iss": credentials.client_id,
+        "sub": credentials.username,
+        "aud": _audience(credentials.url),
+        "exp": int(now.timestamp()) + LONGEST_ASSERTION,
+    }
+    text = ".".join(_base64(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
+    return f"{text}.{_base64(key.sign(text.encode(), PKCS1v15(), SHA256()))}"
+
+
+def _audience(url: str) -> str:
+    """Whom an assertion is for: Salesforce names one address for production and one for sandboxes."""
+    if is_loopback(url):
+        return url
+    return f"https://{'test' if '.sandbox.my.' in url else 'login'}.salesforce.com"
+
+
+def _base64(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _ask_for_token(session: requests.Session, credentials: OrgCredentials, **proof: Any) -> Reply:
     try:
         answer = session.post(
             f"{origin_of(credentials.url)}/services/oauth2/token",
-            data={"grant_type": "client_credentials"},
-            auth=(credentials.client_id, credentials.client_secret),
             headers={"Accept": "application/json"},
+            **proof,
         )
         return Reply(status=answer.status_code, headers=_lower(answer), body=answer.json())
     except (requests.RequestException, OSError, ValueError):
@@ -88,10 +151,10 @@ def _lower(answer: requests.Response) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.headers.items()}
 
 
-def _login_error(reply: Reply) -> OrgError:
+def _login_error(reply: Reply, shown: str) -> OrgError:
     said = reply.body.get("error", "") if isinstance(reply.body, dict) else ""
     if reply.status in (400, 401, 403) and isinstance(said, str) and OAUTH_ERROR.fullmatch(said):
-        return OrgAuthenticationError(f"Salesforce did not accept the client id and secret ({reply.status} {said}).")
+        return OrgAuthenticationError(f"Salesforce did not accept the {shown} ({reply.status} {said}).")
     fault = fault_of(reply.status, reply.body, readable=False)
     return error_of(fault, "logging in") if fault else OrgAuthenticationError("The login was answered without a token.")
 
