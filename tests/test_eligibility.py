@@ -241,7 +241,12 @@ TABLE: list[tuple[str, bool, Case]] = [
     ("blocked_domain", True, case(person=replace(PERSON, email="zoe@rival.example"))),
     ("blocked_domain", True, case(person=replace(PERSON, email="zoe@Mail.Rival.example"))),
     ("blocked_domain", False, case(person=replace(PERSON, email="zoe@arrival.example"))),
-    ("record_not_writable", True, row(is_deleted=True)),
+    ("record_not_writable", True, replace(row(is_deleted=True), person=replace(PERSON, salesforce_ids=(ROW.record_id,)))),
+    (
+        "record_not_writable",
+        False,
+        row(is_deleted=True),
+    ),  # only its address leads there: nothing to clear, its opt-out still counts
     ("record_not_writable", True, row(is_converted=True)),
     ("record_not_writable", True, row(merged_into="00Q000000000002AAA")),
     ("record_not_writable", False, clear_row(is_converted=True)),

@@ -322,7 +322,7 @@ def test_rows_of_the_quiet_period_wait() -> None:
         assert tuple(r.record_id for r in found) == waiting
 
 
-def test_a_person_has_the_rows_known_by_id_and_those_with_the_address() -> None:
+def test_a_person_has_the_rows_known_by_id_and_those_with_the_address_dead_or_alive() -> None:
     anna = Person(person_id="p", email="anna@example.com", email_as_given="Anna@Example.com", version=1)
     rows = (
         replace(row(ONE, out=True, at=READ), email="old.address@example.com"),
@@ -330,8 +330,21 @@ def test_a_person_has_the_rows_known_by_id_and_those_with_the_address() -> None:
         replace(row(THREE, out=True, at=READ), is_deleted=True),
     )
     reading = Reading(rows=rows, history=(), missing=frozenset(), server_time=READ)
-    assert [r.record_id for r in linked_rows(reading, anna, [ONE])] == [ONE, TWO]
-    assert [r.record_id for r in linked_rows(reading, anna, [])] == [TWO]
+    assert [r.record_id for r in linked_rows(reading, anna, [ONE])] == [ONE, TWO, THREE]
+    assert [r.record_id for r in linked_rows(reading, anna, [])] == [TWO, THREE]
+
+
+def test_a_person_has_what_their_records_became_and_who_opted_out_under_a_former_address() -> None:
+    anna = Person(
+        person_id="p", email="a@example.com", email_as_given="a@example.com", version=1, former_emails=("old@example.com",)
+    )
+    merged = replace(row(ONE, out=False, at=READ), is_deleted=True, merged_into=TWO)
+    master = replace(row(TWO, out=True, at=READ), email="work@example.com")
+    former = replace(row(THREE, out=True, at=READ), email="old@example.com")
+    reading = Reading(rows=(merged, master, former), history=(), missing=frozenset(), server_time=READ)
+    assert [r.record_id for r in linked_rows(reading, anna, [ONE])] == [ONE, TWO, THREE]
+    opted_in = replace(reading, rows=(replace(former, opt_outs={"HasOptedOutOfEmail": False}),))
+    assert linked_rows(opted_in, anna, []) == ()
 
 
 # Plan, approval, run
