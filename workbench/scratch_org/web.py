@@ -24,16 +24,13 @@ from .control import answer as control_answer
 from .faults import Fault, Hook
 from .messages import Call, OrgError, Reply
 from .org import Org
+from .page import page
 from .rest import answer
 from .spoils import prepare, spoilt
 
 _LOG = logging.getLogger("scratch_org")
 LONGEST_HEAD = 16_384
 _LOCAL = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?", re.IGNORECASE)
-_PAGE = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>Scratch Org</title><h1>Scratch Org</h1>"
-    "<p>This is not Salesforce: it is a local stand-in with invented records, for tests and demonstrations.</p></html>"
-)
 _GATEWAY_PAGE = "<html><head><title>Service Unavailable</title></head><body><h1>We are down for maintenance.</h1></body></html>"
 _FAULT_REPLIES = {
     "503": (503, "SERVER_UNAVAILABLE", "Server is temporarily unavailable, try again later"),
@@ -99,7 +96,7 @@ class ApiDoor:
             self.org.expire_tokens()
         call.locked = _locks(faults)
         if not call.path.strip("/") and call.method == "GET":
-            return Reply(text=_PAGE, media_type="text/html; charset=utf-8")
+            return page(self.org, watch="watch" in call.params)
         stopped, reply = _faulty(early)
         if not stopped:
             prepare(self.org, call, faults)
