@@ -125,3 +125,46 @@ def test_a_time_without_a_zone_is_never_after_the_import(world: Worlds, tmp_path
     )
     assert w.wb.people().unsubscribed_at[0] == datetime(2026, 6, 1, 10, tzinfo=UTC)
     assert not any("later than the import" in problem for problem in r.problems)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("Opt Out", "Yes"),
+        ("Do Not Email", "x"),
+        ("do-not-contact", "TRUE"),
+        ("No Email", "1"),
+        ("Opt-out Status", "opted out"),
+        ("Opt Out,Do Not Email", "No,Yes"),
+        ("Unsubscribed,Do Not Contact", "No,Yes"),
+        ("Unsubscribed,Email Opt Out", "No,Yes"),
+    ],
+)
+def test_an_opt_out_under_another_column_name_counts(world: Worlds, tmp_path: Path, header: str, cells: str) -> None:
+    w = world()
+    r = w.wb.import_people(csv(tmp_path, "p.csv", f"Email ID,{header}\nanna@example.com,{cells}\n"))
+    assert r.unsubscribed == 1
+    assert w.wb.people().unsubscribed_at.notna().all()
+
+
+def test_a_no_under_another_column_name_is_none(world: Worlds, tmp_path: Path) -> None:
+    r = world().wb.import_people(csv(tmp_path, "p.csv", "Email ID,Opt Out,Do Not Email\nanna@example.com,No,\n"))
+    assert (r.unsubscribed, r.problems) == (0, ())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Newsletter abgemeldet", "Werbewiderspruch", "Abmeldung", "Suppressed", "Marketing Opt-Out", "Unsub Flag", "DoNotEMail EU"],
+)
+def test_a_column_that_looks_like_an_opt_out_is_named(world: Worlds, tmp_path: Path, name: str) -> None:
+    w = world()
+    file = csv(tmp_path, "p.csv", f"Email ID,{name}\nanna@example.com,ja\n")
+    (problem,) = w.wb.import_people(file).problems
+    assert f"the column '{name}' looks as if it told of opt-outs" in problem
+    assert f"--map unsubscribed='{name}'" in problem
+    assert w.wb.import_people(file, mapping={"unsubscribed": name}).unsubscribed == 1
+
+
+def test_a_column_that_says_the_opposite_is_named(world: Worlds, tmp_path: Path) -> None:
+    r = world().wb.import_people(csv(tmp_path, "p.csv", "Email ID,Subscribed\nanna@example.com,No\n"))
+    assert "if a no in it is an opt-out" in r.problems[0]

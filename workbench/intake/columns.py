@@ -25,11 +25,20 @@ PEOPLE: Names = {
     "company": ("Company", "Company Name", "Account Name"),
     "title": ("Title", "Job Title"),
     "updated_at": ("Updated At", "Last Updated"),
-    "unsubscribed": ("Unsubscribed", "Unsubscribe", "Is Unsubscribed", "Opted Out", "Email Opt Out", "Has Opted Out Of Email"),
+    "unsubscribed": ("Unsubscribed", "Unsubscribe", "Is Unsubscribed"),
     "unsubscribed_at": ("Unsubscribed At", "Unsubscribe Date", "Unsubscribed Date", "Unsubscribed On", "Opted Out At"),
     "unsubscribe_source": ("Unsubscribe Source", "Unsubscribed Source", "Unsubscribed By"),
     "unsubscribe_detail": ("Unsubscribe Detail", "Unsubscribe Details", "Unsubscribe Reason"),
 }
+
+MORE_OPT_OUTS = (
+    "Opted Out", "Email Opt Out", "Has Opted Out Of Email", "Opt Out", "Opt Out Status", "Do Not Email", "Do Not Contact", "No Email",
+)  # fmt: skip
+"""Columns that say so, too, beside or instead of the one that is the field ``unsubscribed``: a yes in any of them counts."""
+LIKE_AN_OPT_OUT = re.compile(
+    r"opt.?out|opted.?out|unsub|do.?not.?(e.?)?mail|do.?not.?contact|suppress|abgemeldet|abmeld|widerspruch"
+)
+LIKE_THE_OPPOSITE = re.compile(r"^(is )?subscribed$|opt.?in\b|opted.?in\b")
 
 UNSUBSCRIBES: Names = {
     "person": ("Person", "Person ID", "External ID"),
@@ -95,6 +104,30 @@ def key(name: str) -> str:
 def known(names: Names) -> frozenset[str]:
     """The keys of every column name that one of the fields is recognised by, the fields' own names included."""
     return frozenset(key(name) for field, columns in names.items() for name in (field, *columns))
+
+
+def more_opt_outs(header: Sequence[str], found: Columns) -> tuple[int, ...]:
+    """Where the columns stand that tell of opt-outs beside those that are a field."""
+    wanted = {key(name) for name in MORE_OPT_OUTS}
+    return tuple(i for i, name in enumerate(header) if key(name) in wanted and i not in found.positions.values())
+
+
+def passed_over(header: Sequence[str], found: Columns) -> tuple[str, ...]:
+    """A sentence for each column that is not read and looks as if it told of opt-outs."""
+    read = {*found.positions.values(), *more_opt_outs(header, found)}
+    left = [(name[:40], name.casefold()) for i, name in enumerate(header) if i not in read]
+    like = [
+        f"the column {name!r} looks as if it told of opt-outs, and was not read; if it does, import the file again "
+        f"with --map unsubscribed={name!r} (mapping={{'unsubscribed': {name!r}}})"
+        for name, folded in left
+        if LIKE_AN_OPT_OUT.search(folded)
+    ]
+    opposite = [
+        f"the column {name!r} was not read; if a no in it is an opt-out, add a column Unsubscribed that says yes there"
+        for name, folded in left
+        if LIKE_THE_OPPOSITE.search(folded)
+    ]
+    return (*like, *opposite)
 
 
 def find(header: Sequence[str], names: Names, *, mapping: Mapping[str, str] | None, one_of: Sequence[str]) -> Columns:

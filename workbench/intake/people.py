@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from workbench.intake import columns, optouts, values
 from workbench.intake.files import Row
@@ -36,7 +36,7 @@ class PersonRow:
     row: Row
     named: Sought
     email_as_given: str
-    texts: Mapping[str, str]
+    texts: Mapping[str, Any]  # names, company and title, as `TEXTS` has them
     opt_out: OptOut | None
     refusal: str
 
@@ -68,15 +68,18 @@ def import_people(
     source = opened(file, columns.PEOPLE, encoding)
     found = columns.find(source.header, columns.PEOPLE, mapping=mapping, one_of=("email",))
     zone = values.zone_named(timezone)
+    more = columns.more_opt_outs(source.header, found)
 
     def work(run: Import) -> tuple[RowVerdict, ...]:
         reading = Reading(run.known_since, zone)
+        for sentence in columns.passed_over(source.header, found):
+            run.tally.warn(sentence)
         intake = _Intake(run, suppressed or _nobody)
         for rows in in_chunks(run.rows()):
-            _Chunk(intake, [_read(row, found, reading, run.tally) for row in rows]).take_in()
+            _Chunk(intake, [_read(row, found, more, reading=reading, tally=run.tally) for row in rows]).take_in()
         for open_rows in in_chunks(iter(intake.open_opt_outs)):
             _Chunk(intake, open_rows).opt_out_all_meant()
-        if run.tally.rejected and "unsubscribed" in found:
+        if run.tally.rejected and (more or "unsubscribed" in found):
             run.tally.warn("an opt-out in a rejected row is in the register only where a line above says so; mend these rows")
         return ()
 
@@ -238,7 +241,7 @@ def _another(person: Person, named: Sought, *, record_ids: bool) -> bool:
     return record_ids and bool(named.record_ids and person.salesforce_ids)
 
 
-def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> PersonRow:
+def _read(row: Row, found: columns.Columns, more: Sequence[int], *, reading: Reading, tally: Tally) -> PersonRow:
     def cell(field: str) -> str:
         return found.read(row.cells, field)
 
@@ -246,7 +249,7 @@ def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> P
         return PersonRow(row=row, named=Sought(), email_as_given="", texts={}, opt_out=None, refusal=row.reason)
     refusals: list[str] = []
     opt_out = optouts.said(
-        flag=cell("unsubscribed"),
+        flag=_flag([cell("unsubscribed"), *(row.cells[i].strip() for i in more)]),
         date=cell("unsubscribed_at"),
         fallback=cell("updated_at"),
         source=cell("unsubscribe_source"),
@@ -268,6 +271,19 @@ def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> P
         opt_out=opt_out,
         refusal="; ".join(dict.fromkeys(refusals)),
     )
+
+
+def _flag(cells: Sequence[str]) -> str:
+    """Of several cells that may say unsubscribed, the first that does not say no; else the first that says anything."""
+    said = [cell for cell in cells if cell.strip(" -–—")]
+    return next((cell for cell in said if not _is_no(cell)), said[0] if said else "")
+
+
+def _is_no(cell: str) -> bool:
+    try:
+        return not values.yes_or_no(cell)
+    except ValueError:
+        return False
 
 
 def _or_refuse(read: Callable[[str], T], text: str, otherwise: T, refusals: list[str]) -> T:
