@@ -173,6 +173,14 @@ def test_a_register_of_another_version(register: Path, capsys: pytest.CaptureFix
     assert "schema version 0000" in refused(capsys, "people")
 
 
+@pytest.mark.parametrize("words", [["people"], ["store", "upgrade"]], ids=" ".join)
+def test_a_register_that_is_gone(register: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    for path in register.glob("register.db*"):
+        path.unlink()
+    assert refused(capsys, *words) == "register.db is missing."
+    assert not list(register.glob("register.db*"))
+
+
 def test_a_file_that_is_no_database(register: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in register.glob("register.db*"):
         path.write_bytes(b"this is not a database" * 100)

@@ -45,6 +45,7 @@ def definitions(store: Store) -> dict[str, str]:
 def test_migrations_make_what_the_definitions_say(store: Store, tmp_path: Path) -> None:
     with store.read() as tx:
         assert compare_metadata(MigrationContext.configure(tx, opts={"compare_type": True}), s.metadata) == []
+    (tmp_path / "defined.db").touch()
     defined = Store(f"sqlite:///{tmp_path / 'defined.db'}")
     with defined.write() as tx:
         s.metadata.create_all(tx)
@@ -83,6 +84,7 @@ def test_another_version_is_one_sentence(store: Store, found: str, sentence: str
 
 
 def test_a_database_without_a_register_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
     empty = Store(f"sqlite:///{tmp_path / 'empty.db'}")
     with pytest.raises(StoreError, match=r"^this database holds no register$") as caught:
         empty.check_version()

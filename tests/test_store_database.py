@@ -149,6 +149,29 @@ def test_a_damaged_file_is_one_sentence(store: Store) -> None:
         names(store)
 
 
+def test_a_missing_register_is_one_sentence_and_is_not_begun_anew(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'register.db'}")
+    for use in (store.check_version, lambda: put(store, "a"), lambda: names(store)):
+        with pytest.raises(StoreError, match=r"^register\.db is missing$") as caught:
+            use()
+        assert "Restore it from a backup" in caught.value.advice
+        assert list(tmp_path.iterdir()) == []
+    store.upgrade()
+    store.check_version()
+    store.close()
+
+
+def test_a_register_in_an_oddly_named_folder_is_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "100% sure #1 \u00fc"
+    folder.mkdir()
+    store = Store(f"sqlite:///{(folder / 'register.db').as_posix()}")
+    store.upgrade()
+    store.close()
+    put(store, "a")
+    assert names(store) == {"a"}
+    store.close()
+
+
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'nowhere' / 'register.db'}")
     with pytest.raises(StoreError, match=r"^the register's database can't be opened$"):

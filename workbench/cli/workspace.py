@@ -118,6 +118,8 @@ def upgrade(ctx: typer.Context) -> int:
 
     store = Store(read_settings(find_workspace(ctx.ensure_object(Session).workspace)).database)
     try:
+        with store.read():
+            pass  # a register that is missing is to be restored, not begun anew
         store.upgrade()
         store.check_version()
     finally:

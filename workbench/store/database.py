@@ -1,7 +1,8 @@
 """Opening the register's database, reading and writing in transactions, and saying plainly what went wrong.
 
 SQLite runs in WAL mode with synchronous=FULL: a commit survives a power cut. Write transactions take the write lock when they
-begin (BEGIN IMMEDIATE), so that what they read is what they change.
+begin (BEGIN IMMEDIATE), so that what they read is what they change. Only `Store.upgrade` creates the file: a register that is gone
+must not come back empty, for then it would have forgotten every opt-out.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Store:
                 "this version keeps its register in SQLite only",
                 "Remove `database` from workbench.toml, or name a sqlite:/// URL.",
             )
+        self._may_create = False
         self.engine = _engine(self.url, lock_wait)
+        event.listen(self.engine, "do_connect", self._open_existing)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -69,7 +72,7 @@ class Store:
         """Make sure that the schema is the one this code was written for.
 
         Raises:
-            StoreError: there is no schema, an older, or a newer one.
+            StoreError: there is no file, no schema, an older, or a newer one.
         """
         with self.read() as tx:
             if not sa.inspect(tx).has_table("alembic_version"):
@@ -88,9 +91,24 @@ class Store:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with _plainly(), self.engine.connect().execution_options(workbench_write=True) as connection, connection.begin():
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        self._may_create = True
+        try:
+            with _plainly(), self.engine.connect().execution_options(workbench_write=True) as connection, connection.begin():
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        finally:
+            self._may_create = False
+
+    def _open_existing(self, _dialect: object, _record: object, words: list[Any], options: dict[str, Any]) -> None:
+        """Before a connection is made: name the file so that SQLite opens it, but does not make it."""
+        file = Path(words[0])
+        if self._may_create or not self.url.database or self.url.query:
+            return  # an upgrade, a database in memory, or one that workbench.toml names with options of its own
+        if file.parent.is_dir() and not file.exists():
+            raise StoreError(
+                f"{file.name} is missing", "Restore it from a backup; without it, nobody's opt-out or consent is known here."
+            )
+        words[0], options["uri"] = f"{file.absolute().as_uri()}?mode=rw", True
 
     def close(self) -> None:
         """Give all connections back; on SQLite this also folds the write-ahead log into the database file."""
