@@ -168,3 +168,23 @@ def test_a_column_that_looks_like_an_opt_out_is_named(world: Worlds, tmp_path: P
 def test_a_column_that_says_the_opposite_is_named(world: Worlds, tmp_path: Path) -> None:
     r = world().wb.import_people(csv(tmp_path, "p.csv", "Email ID,Subscribed\nanna@example.com,No\n"))
     assert "if a no in it is an opt-out" in r.problems[0]
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_an_address_that_an_unsubscribed_person_had_comes_back_unsubscribed(world: Worlds, tmp_path: Path, files: int) -> None:
+    w = world()
+    head = "Email ID,Salesforce ID,Unsubscribed\n"
+    moved, back = f"anna.private@example.com,{lead_id(1)},No\n", "anna@example.com,,No\n"
+    w.wb.import_people(csv(tmp_path, "1.csv", f"{head}anna@example.com,{lead_id(1)},Yes\n"))
+    first = w.wb.people().person_id[0]
+    for number, rows in enumerate([moved + back] if files == 1 else [moved, back]):
+        r = w.wb.import_people(csv(tmp_path, f"later-{number}.csv", head + rows))
+    assert r.unsubscribed == 1
+    assert any("the former address of a person who is unsubscribed, and is unsubscribed, too" in p for p in r.problems)
+    people_now = w.wb.people()
+    assert people_now.unsubscribed_at.notna().all()
+    second = next(p for p in people_now.person_id if p != first)
+    with w.wb.store.read() as tx:
+        (episode,) = people.unsubscribes(tx, [second])[second]
+    assert (episode.source, first in episode.detail) == ("import", True)
+    assert w.wb.import_people(csv(tmp_path, "again.csv", head + back)).unsubscribed == 0

@@ -112,10 +112,24 @@ class _Chunk:
     def take_in(self) -> None:
         for row in self.rows:
             self._take(row)
-        new = {e.person.email: e.line for e in self.roster.new()}
-        for address in imports.formerly_unsubscribed(self.run.tx, new):
-            self.run.tally.note(new[address], "a new person has the former address of a person who is unsubscribed")
+        self._opt_out_successors()
         self.roster.write(self.run.tx, now=self.run.now, by=self.run.operator)
+
+    def _opt_out_successors(self) -> None:
+        """A new person with an address that an unsubscribed person had before may be that person: unsubscribed, too."""
+        new = self.roster.new()
+        formerly = imports.formerly_unsubscribed(self.run.tx, {e.person.email for e in new}) | self.roster.left_unsubscribed()
+        for entry in new:
+            other = formerly.get(entry.person.email)
+            if other is None or any(e.closed_at is None for e in entry.episodes):
+                continue
+            detail = f"the address was that of the unsubscribed person {other} before"
+            opt_out = OptOut(at=self.run.now, earliest=optouts.EVER, source="import", detail=detail)
+            self.roster.opt_out(entry, opt_out, now=self.run.now)
+            self.run.tally.unsubscribed += 1
+            self.run.tally.note(
+                entry.line, "a new person has the former address of a person who is unsubscribed, and is unsubscribed, too"
+            )
 
     def opt_out_all_meant(self) -> None:
         """Once everyone of the file is in: opt out whomever the rows name."""

@@ -109,6 +109,11 @@ class Roster:
         """The people whom the rows so far have added."""
         return [e for e in self._entries if e.new]
 
+    def left_unsubscribed(self) -> dict[str, str]:
+        """The addresses that unsubscribed people had before these rows, with the people's ids."""
+        changed = ((c.old_email, c.person_id, self._by_id[c.person_id].episodes) for c in self._changes)
+        return {email: person_id for email, person_id, episodes in changed if any(e.closed_at is None for e in episodes)}
+
     def write(self, tx: Transaction, *, now: datetime, by: str) -> None:
         """Put everything into the register."""
         imports.add_people(tx, [e.person for e in self.new()], at=now)

@@ -56,11 +56,13 @@ def candidates(tx: Transaction, *, ids: Collection[str], record_ids: Collection[
     )
 
 
-def formerly_unsubscribed(tx: Transaction, addresses: Collection[str]) -> frozenset[str]:
-    """Which of these addresses were once that of a person who is unsubscribed under another address now."""
+def formerly_unsubscribed(tx: Transaction, addresses: Collection[str]) -> dict[str, str]:
+    """Which of these addresses were once that of a person who is unsubscribed under another address now, with that person's id."""
     c, p = s.address_change, s.person
-    chosen = sa.select(c.c.old_email).join(p, p.c.person_id == c.c.person_id).where(p.c.unsubscribed_at.is_not(None))
-    return frozenset(_chosen(tx, chosen, c.c.old_email, addresses))
+    chosen = sa.select(c.c.old_email, c.c.person_id).join(p, p.c.person_id == c.c.person_id)
+    chosen = chosen.where(p.c.unsubscribed_at.is_not(None)).order_by(c.c.old_email, c.c.person_id)
+    rows = (row for some in _batches(sorted(addresses)) for row in tx.execute(chosen.where(c.c.old_email.in_(some))))
+    return {row.old_email: row.person_id for row in rows}
 
 
 def first_imported_at(tx: Transaction, file_sha256: str, kind: str) -> datetime | None:
