@@ -246,6 +246,37 @@ def record_opted_out_and_deleted(made):
     made.record(1, out=True, is_deleted=True)
 
 
+@situation("opted_out_only_in_salesforce")
+def record_linked_by_address_opted_out_and_deleted(made):
+    made.person("ann@example.com")
+    made.record(1, out=True, is_deleted=True)
+
+
+@situation("opted_out_only_in_salesforce")
+def record_opted_out_and_merged_into_one_with_another_address(made):
+    made.person("ann@example.com")
+    made.record(1, out=True, **merged())
+    made.record(9, "ann.work@example.com")
+
+
+@situation()
+def record_deleted_before_a_later_consent(made):
+    ann = made.person("ann@example.com")
+    made.out(ann)
+    made.resubscribed(ann, at=hours(10), given_at=hours(5))
+    made.record(1, out=True, at=hours(1), is_deleted=True)
+
+
+@situation("opted_out_only_in_salesforce", "link_broken")
+def record_opted_out_without_history_after_we_cleared_it_and_deleted(made):
+    ann = made.person("ann@example.com", lead(1))
+    made.out(ann)
+    made.resubscribed(ann, at=hours(10), given_at=hours(5))
+    made.told(1, at=hours(0))
+    made.told(1, False, at=hours(10), by=US)
+    made.record(1, out=True, at=hours(20), is_deleted=True)
+
+
 @situation("link_broken")
 def record_merged(made):
     made.person("ann@example.com", lead(1))
@@ -432,6 +463,26 @@ def test_without_history_it_began_at_the_last_change_at_the_latest(tx, made):
     made.person("ann@example.com", lead(1))
     made.record(1, out=True, at=hours(50))
     assert one(tx, "opted_out_only_in_salesforce").since == hours(50)
+
+
+def test_a_field_that_is_set_although_its_history_ends_cleared_was_set_at_an_unknown_time(tx, made):
+    made.person("ann@example.com", lead(1))
+    made.told(1, at=hours(10))
+    made.told(1, False, at=hours(20))
+    made.record(1, out=True, at=hours(50))
+    assert one(tx, "opted_out_only_in_salesforce").since == hours(50)
+
+
+def test_the_time_of_an_opt_out_is_known_only_if_each_set_field_has_one(tx, made):
+    made.person("ann@example.com", lead(1))
+    made.told(1, at=hours(10))
+    made.record(1, out=True, second=True, at=hours(50))
+    assert one(tx, "opted_out_only_in_salesforce").since == hours(50)
+    made.told(1, at=hours(12), field="Sales_Opt_Out__c")
+    made.record(1, "ann@example.com", out=True, second=False, at=hours(51))
+    made.told(1, False, at=hours(51), field="Sales_Opt_Out__c")
+    tx.execute(sa.delete(s.mismatch))
+    assert one(tx, "opted_out_only_in_salesforce").since == hours(10)
 
 
 def test_what_a_mismatch_says(tx, made):
@@ -735,7 +786,8 @@ class World:
     def voices(self) -> set[tuple[str, str]]:
         direct = {(p, r) for p, r in self.links if self.out(r)}
         dead = [r for r in self.things if self.out(r) and not self.live(r)]
-        return direct | {(p, r) for r in dead for p, heir in self.links if heir in self.became(r)}
+        same = {(p, r) for r in dead for p, one in self.folk.items() if one["email"] == self.things[r]["email"]}
+        return direct | same | {(p, r) for r in dead for p, heir in self.links if heir in self.became(r)}
 
     def tonight(self) -> tuple[set[str], set[str]]:
         out_people = {p for p, one in self.folk.items() if one["out"]} | {p for p, _ in self.voices()}

@@ -6,12 +6,14 @@ batch holds at the moment, and stops before the first write when there is more t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 from workbench.desk import Desk
+from workbench.eligibility.opt_outs import last_change
 from workbench.errors import NotAllowedError, WorkbenchError
 from workbench.mismatch import OPT_OUT_RECORD, UNSUBSCRIBE_PERSON, Change, Relapse
 from workbench.org import FieldChange, OrgError, OrgRow, Reading, RowAnswer
@@ -178,8 +180,10 @@ class _Sync:
     def _unsubscribe(self, tx: Transaction, changes: Sequence[Change]) -> list[Entry]:
         """The register follows Salesforce: a new episode that says which record, since when and by whom."""
         rows = records.rows_by_ids(tx, [c.record_id for c in changes])
-        ticked = {h.record_id: h for h in records.history_of(tx, rows) if h.new is not False}  # oldest first: the latest stays
-        return [self._episode(tx, c, rows[c.record_id], ticked.get(c.record_id)) for c in changes]
+        history: dict[str, list[FieldChange]] = defaultdict(list)
+        for change in records.history_of(tx, rows):
+            history[change.record_id].append(change)
+        return [self._episode(tx, c, rows[c.record_id], _ticked(rows[c.record_id], history[c.record_id])) for c in changes]
 
     def _episode(self, tx: Transaction, change: Change, row: OrgRow, ticked: FieldChange | None) -> Entry:
         now = self.desk.clock()
@@ -246,6 +250,12 @@ class _Sync:
         if self.held:
             with self.desk.store.write() as tx:
                 leases.release(tx, sorted(self.held), holder=self.holder)
+
+
+def _ticked(row: OrgRow, history: Sequence[FieldChange]) -> FieldChange | None:
+    """The latest change that opted the record out; None if a field is set although history has no word, or another, on it."""
+    words = [last_change(history, row, name) for name, value in row.opt_outs.items() if value]
+    return None if None in words else max((word for word in words if word), key=lambda word: word.at, default=None)
 
 
 def _origin(change: Change, row: OrgRow, ticked: FieldChange | None, *, now: datetime) -> tuple[datetime, str | None, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,7 +52,7 @@ def without_history(case: Case) -> Iterator[OptOut]:
     """The fields that are set now although the history's last word is another, or there is none."""
     for row in case.opted_out_rows:
         for name, value in row.opt_outs.items():
-            if value and last_change(case, row, name) is None:
+            if value and last_change(case.history, row, name) is None:
                 at = instant(row.last_modified_date)
                 yield OptOut(at=at, record_id=row.record_id, in_salesforce=True, exact=False)
 
@@ -61,14 +61,18 @@ def standing(case: Case) -> Iterator[OptOut]:
     """The change that set each field which is set now, or its upper bound where the history is silent."""
     for row in case.opted_out_rows:
         for name, value in row.opt_outs.items():
-            if value and (change := last_change(case, row, name)):
+            if value and (change := last_change(case.history, row, name)):
                 yield as_opt_out(change)
     yield from without_history(case)
 
 
-def last_change(case: Case, row: OrgRow, name: str) -> FieldChange | None:
-    """The change that made a set field set: the latest one, if it says so. Within one second the order is undefined."""
-    changes = [change for change in case.history if change.record_id == row.record_id and change.field == name]
+def last_change(history: Iterable[FieldChange], row: OrgRow, name: str) -> FieldChange | None:
+    """The change that made a set field set: the latest one, if it says so. Within one second the order is undefined.
+
+    None where the last word is that the field was cleared, or there is none: it was set at an unknown time, the row's
+    LastModifiedDate at the latest.
+    """
+    changes = [change for change in history if change.record_id == row.record_id and change.field == name]
     latest = max((instant(change.at) for change in changes), default=None)
     return next((change for change in changes if instant(change.at) == latest and change.new is not False), None)
 

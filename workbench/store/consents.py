@@ -34,6 +34,8 @@ _newest_first = (
 def add(tx: Transaction, consent: Consent) -> None:
     """Keep a consent; its evidence has been stored and added before.
 
+    The column ``given_at`` says when the consent counts from: a mere date counts from its first moment.
+
     Raises:
         RuntimeError: a piece of evidence that is not stored yet.
     """
@@ -43,7 +45,7 @@ def add(tx: Transaction, consent: Consent) -> None:
         sa.insert(s.consent).values(
             consent_id=consent.consent_id,
             person_id=consent.person_id,
-            given_at=consent.given_at,
+            given_at=consent.counts_from,
             recorded_at=consent.recorded_at,
             recorded_by=consent.recorded_by,
             state=consent.state,

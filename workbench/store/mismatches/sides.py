@@ -51,10 +51,20 @@ subscribed = active & p.c.unsubscribed_at.is_(None)
 
 
 def opted_out_at(r: Record) -> sa.ColumnElement[datetime]:
-    """When the record was last opted out: its history's word, or else its LastModifiedDate, an upper bound."""
-    h = history.alias()
-    told = sa.select(sa.func.max(h.c.at)).where(h.c.record_id == r.c.record_id, h.c.new_value)
-    return sa.func.coalesce(told.correlate(r).scalar_subquery(), r.c.last_modified_date)
+    """When the record was last opted out: its history's word, or else its LastModifiedDate, an upper bound.
+
+    The history has no word on a field that is set if its last entry is that the field was cleared, or if there is none.
+    """
+    h, later = history.alias(), history.alias()
+    field = sa.func.json_each(r.c.opt_outs).table_valued("key", "value")
+    undone = sa.exists().where(
+        later.c.record_id == h.c.record_id, later.c.field == h.c.field, ~later.c.new_value, later.c.at > h.c.at
+    )
+    told = sa.select(h.c.at).where(h.c.record_id == r.c.record_id, h.c.new_value, ~undone)
+    is_set = sa.cast(field.c.value, sa.Text).in_(("1", "true"))  # a JSON true, as SQLite and as PostgreSQL write it
+    untold = sa.exists(sa.select(field.c.key).where(is_set, ~sa.exists(told.where(h.c.field == field.c.key).correlate(r, field))))
+    newest = told.with_only_columns(sa.func.max(h.c.at)).correlate(r).scalar_subquery()
+    return sa.func.coalesce(sa.case((untold.correlate(r), sa.null()), else_=newest), r.c.last_modified_date)
 
 
 def unsubscribed_since(person: sa.FromClause) -> sa.ColumnElement[datetime]:
@@ -66,23 +76,25 @@ def unsubscribed_since(person: sa.FromClause) -> sa.ColumnElement[datetime]:
 def voices() -> sa.CTE:
     """(person_id, record_id): the opted-out records that speak for a person.
 
-    Those linked to the person; of deleted, merged and converted ones those, too, that became a linked record: no merge may lose
-    an opt-out. A record that can't be cleared any more no longer speaks once the person gave a later consent, and we acted on it.
+    Those linked to the person; of deleted, merged and converted ones those, too, that became a linked record or have the
+    person's address: neither merge nor deletion may lose an opt-out. A record that can't be cleared any more no longer speaks
+    once the person gave a later consent, and we acted on it.
     """
     r, heir = record, heirs()
     direct = sa.select(link.c.person_id, r.c.record_id).join_from(link, r, r.c.record_id == link.c.record_id)
+    direct = direct.where(r.c.opted_out, live(r) | ~_outdated(r, link))
     inherited = sa.select(link.c.person_id, r.c.record_id).join_from(heir, r, r.c.record_id == heir.c.dead_id)
-    inherited = inherited.join(link, link.c.record_id == heir.c.heir_id).where(~live(r))
-    return sa.union(direct.where(r.c.opted_out, live(r) | ~_outdated(r)), inherited.where(r.c.opted_out, ~_outdated(r))).cte(
-        "voice"
-    )
+    inherited = inherited.join(link, link.c.record_id == heir.c.heir_id).where(r.c.opted_out, ~live(r), ~_outdated(r, link))
+    same = sa.select(p.c.person_id, r.c.record_id).join_from(r, p, p.c.email == r.c.email)
+    same = same.where(r.c.opted_out, ~live(r), r.c.email != "", active, ~_outdated(r, p))
+    return sa.union(direct, inherited, same).cte("voice")
 
 
-def _outdated(r: Record) -> Condition:
+def _outdated(r: Record, person: sa.FromClause) -> Condition:
     i, c = s.intent, s.consent
     later = sa.select(i.c.intent_id).join_from(i, c, c.c.consent_id == i.c.consent_id)
-    later = later.where(i.c.person_id == link.c.person_id, i.c.state == "DONE", c.c.given_at > opted_out_at(r))
-    return sa.exists(later.correlate(link, r))
+    later = later.where(i.c.person_id == person.c.person_id, i.c.state == "DONE", c.c.given_at > opted_out_at(r))
+    return sa.exists(later.correlate(person, r))
 
 
 def text(*parts: Any) -> sa.ColumnElement[str]:
