@@ -5,7 +5,8 @@ import { parseQuery } from '@jetstreamapp/soql-parser-js';
 const KINDS = { INTEGER: 'number', DECIMAL: 'number', DATE_LITERAL: 'relative', DATE_N_LITERAL: 'relative' };
 const kind = (type) => KINDS[type] ?? type.toLowerCase();
 
-function literals({ value, literalType }) {
+function literals({ value, literalType, valueQuery }) {
+  if (valueQuery) return ['query', clauses(valueQuery)];
   const values = [value].flat();
   const types = [literalType].flat();
   return values.map((_, n) => kind(types[n] ?? types[0] ?? 'unknown'));

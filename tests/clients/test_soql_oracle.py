@@ -39,6 +39,7 @@ class Difference:
 _KEYWORDS = r"(?:AND|OR|NOT|LIKE|IN|BY|LIMIT|OFFSET|FROM|WHERE|ASC|DESC)"
 _ALIASED = rf"(?!{_KEYWORDS}\b)[A-Z]\w*\s*(?:,|FROM\b|WHERE\b|ORDER\b|LIMIT\b|OFFSET\b|$)"
 _CONDITION = r"(?:\(\s*|NOT\b\s*)*[A-Z][\w.]*\s*(?:[=<>]|!=|(?:NOT\s+)?IN\b|LIKE\b)"
+_INNER = r"(?:[\w.]+\s+(?:NOT\s+)?IN\s*)?\(?\s*SELECT\b"
 _LEAD = "SELECT Id FROM Lead"
 
 # What Salesforce refuses and the oracle takes. The place is where the org's parser stops.
@@ -67,10 +68,10 @@ LAX_ORACLE = (
 )
 # What Salesforce takes too, but the org doesn't speak: it refuses such queries rather than drop a part of them.
 NOT_SPOKEN = (
-    Difference("aliases", "SELECT l.Id FROM Lead l", _ALIASED, r"[\w.]\s+"),
+    Difference("aliases", "SELECT l.Id FROM Lead l", _ALIASED, r"[\w.)]\s+"),
     Difference("functions and FIELDS()", "SELECT FIELDS(STANDARD) FROM Lead", r"\(", r"[A-Z]\w*\s*"),
     Difference("COUNT of a field", "SELECT COUNT(Id) FROM Lead", r"[\w']", r"COUNT\s*\(\s*"),
-    Difference("queries inside", f"{_LEAD} WHERE Id IN (SELECT LeadId FROM LeadHistory)", r"\(\s*SELECT\b|SELECT\b"),
+    Difference("queries inside", f"{_LEAD} WHERE Id IN (SELECT LeadId FROM LeadHistory)", _INNER),
     Difference("other relative dates", f"{_LEAD} WHERE CreatedDate = LAST_MONTH", r"(?:LAST|THIS|NEXT|N)_\w+"),
     Difference("amounts with a currency", f"{_LEAD} WHERE Title = USD5", r"[A-Z]{3}\d"),
     Difference("numbers that begin with a point", f"{_LEAD} WHERE Title = .5", r"\.\d"),
@@ -209,7 +210,7 @@ def _place(soql: str, error: OrgError) -> int:
 def _clauses(query: Query) -> dict[str, Any]:
     """A query in the form that oracle.mjs prints."""
     return {
-        "fields": [w.text for w in query.fields] or ["COUNT()"],
+        "fields": [f"FIELDS({w.text})" if w.kind == "fields" else w.text for w in query.fields] or ["COUNT()"],
         "object": query.object.text,
         "conditions": list(_conditions(query.where)) if query.where else [],
         "order": [[o.field.text, "DESC" if o.descending else "ASC", "LAST" if o.nulls_last else "FIRST"] for o in query.order],
@@ -226,7 +227,9 @@ def _conditions(condition: Any) -> list[Any]:
         first, *others = condition.conditions
         return [*_conditions(first), *(part for c in others for part in (condition.operator, *_conditions(c)))]
     if kind == "Membership":
-        return [[condition.field.text, "NOT IN" if condition.negated else "IN", [e.kind for e in condition.literals]]]
+        inner = getattr(condition, "query", None)
+        values = ["query", _clauses(inner)] if inner else [e.kind for e in condition.literals]
+        return [[condition.field.text, "NOT IN" if condition.negated else "IN", values]]
     literal = "string" if condition.literal.kind == "pattern" else condition.literal.kind
     return [[condition.field.text, "!=" if condition.operator == "<>" else condition.operator, [literal]]]
 
