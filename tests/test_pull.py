@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 import sqlalchemy as sa
 from conftest import LONG_AGO, OPTED_OUT, contact_id, lead_id, org_line
 
+from workbench.bench import Workbench
 from workbench.errors import WorkbenchError
 from workbench.org import OrgQuotaError
 from workbench.person import salesforce_id_18
-from workbench.store import mismatches, records
+from workbench.store import bookmarks, mismatches, records
 from workbench.store import schema as s
+from workbench.store.bookmarks import UnderWay
 
 ANN, BOB, EVE = (salesforce_id_18(i) for i in (lead_id(1), contact_id(2), lead_id(3)))
 LINES = (
@@ -184,4 +190,71 @@ def test_a_full_pull_stops_between_pages_when_the_share_is_used_meanwhile(both):
     with both.wb.store.read() as tx:
         assert records.last_snapshot(tx) == before
     both.org.control("/limits", {"used": 0})
+    assert both.wb.pull(full=True).rows == 3
+
+
+KILLED = """
+import os, signal, sys
+import workbench.salesforce.bulk as bulk, workbench.salesforce.org as org
+from workbench.bench import Workbench
+bulk.PAGE, org.MOST_BY_REST = 4, 3
+def told(progress):
+    if progress.done >= 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+Workbench.open(sys.argv[1]).pull(full=True, progress=told)
+"""
+
+
+def pages_read(world):
+    return [r["path"] for r in world.requests() if r["path"].endswith("/results")]
+
+
+@pytest.mark.parametrize("job_is_gone", [False, True])
+def test_a_full_pull_that_is_killed_goes_on_behind_its_last_page(world, monkeypatch, job_is_gone):
+    """18 leads in pages of 4: killed after two, the job's other three are read, and no job is made for the leads again."""
+    made = world(*(org_line("Lead", lead_id(n), f"p{n}@example.com", opted_out=n == 1) for n in range(18)))
+    made.wb.close()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(made.folder)], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    before = pages_read(made)
+    assert len(before) == 2
+    if job_is_gone:
+        job = before[0].split("/")[-2]
+        made.org.control(
+            "/faults", {"plan": [{"kind": "error", "on": f"GET /jobs/query/{job}$", "status": 404, "code": "NOT_FOUND"}]}
+        )
+    monkeypatch.setattr("workbench.salesforce.bulk.PAGE", 4)
+    monkeypatch.setattr("workbench.salesforce.org.MOST_BY_REST", 3)
+    told = []
+    with Workbench.open(made.folder) as wb:
+        result = wb.pull(full=True, progress=told.append)
+        with wb.store.read() as tx:
+            found = records.rows_by_ids(tx, [salesforce_id_18(lead_id(n)) for n in range(18)])
+            assert records.last_snapshot(tx).counts["Lead"] == result.rows
+            assert bookmarks.find(tx) is None
+    assert len(found) == 18
+    assert not any(row.is_deleted for row in found.values())
+    after = pages_read(made)[2:]
+    if job_is_gone:
+        assert len(after) == 5
+        assert after[0] != before[0]
+        assert result.rows == 18
+    else:
+        assert (result.rows, result.changed) == (18, 18)
+        assert after == [before[0]] * 3
+        assert (told[0].done, told[0].total, told[0].sentence) == (12, 18, "12 of 18 records read.")
+
+
+def test_a_bookmark_of_other_fields_or_of_long_ago_is_not_gone_on_with(both):
+    both.wb.pull()
+    with both.wb.store.read() as tx:
+        last = records.last_snapshot(tx)
+    kept = UnderWay(snapshot_id=last.snapshot_id, org_id=last.org_id, fields=["HasOptedOutOfEmail"], began=OPTED_OUT.isoformat())
+    kept.steps = ["Lead rows", "Contact rows"]
+    with both.wb.store.write() as tx:
+        bookmarks.keep(tx, kept)
+    assert both.wb.pull(full=True).rows == 3
+    kept.began, kept.fields = both.wb.clock().isoformat(), ["Another__c"]
+    with both.wb.store.write() as tx:
+        bookmarks.keep(tx, kept)
     assert both.wb.pull(full=True).rows == 3

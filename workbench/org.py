@@ -9,10 +9,11 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from workbench.errors import WorkbenchError
 
+T = TypeVar("T")
 OBJECTS = ("Lead", "Contact")
 OPT_OUT_FIELD = "HasOptedOutOfEmail"
 
@@ -135,6 +136,24 @@ class Changes:
     covered_until: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bookmark:
+    """Where the next page of a query job begins: ``delivered`` of ``promised`` rows lie before it; valid while the job exists."""
+
+    job: str
+    locator: str
+    delivered: int
+    promised: int
+
+
+class Page(list[T]):
+    """Rows of a query job, and where the next ones begin: a list like any other page, for a reading that can be gone on with."""
+
+    def __init__(self, rows: Iterable[T], following: Bookmark) -> None:
+        super().__init__(rows)
+        self.following = following
+
+
 class Org(Protocol):
     """A Salesforce org as this product needs it. Every method raises only `OrgError` subclasses."""
 
@@ -173,11 +192,14 @@ class Org(Protocol):
     def opt_out(self, rows: Sequence[tuple[str, str]]) -> tuple[RowAnswer, ...]:
         """Set every opt-out field of (object, record id) rows, unconditionally: the safe direction. Any number of rows."""
 
-    def pull(self, object: str) -> Iterator[Sequence[OrgRow]]:
-        """Every row of one object, deleted and merged ones included, page by page (REST when few, Bulk 2.0 when many)."""
+    def pull(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[OrgRow]]:
+        """Every row of one object, deleted and merged ones included, page by page (REST when few, Bulk 2.0 when many).
 
-    def pull_history(self, object: str) -> Iterator[Sequence[FieldChange]]:
-        """Every opt-out field change of one object, page by page."""
+        Pages of Bulk 2.0 are a `Page`; with its bookmark as ``at``, the same job is read on from there.
+        """
+
+    def pull_history(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[FieldChange]]:
+        """Every opt-out field change of one object, page by page; as `pull`."""
 
     def changes(self, object: str, *, since: datetime) -> Changes:
         """What was updated or deleted since a moment (getUpdated, getDeleted)."""

@@ -1,20 +1,22 @@
 """Reading Salesforce into the register: everything at first, then what changed since, page by page.
 
 A page is durable before the next one is asked for; only the last transaction moves the point from which the next reading starts,
-so an interrupted one is simply read again.
+so an interrupted one is read again; a full one goes on behind the last page of the job that it was reading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
-from workbench.org import OBJECTS, Changes, OrgRefusedError, OrgRow, Reading
-from workbench.store import mismatches, records
+from workbench.org import OBJECTS, Bookmark, Changes, FieldChange, OrgRefusedError, OrgRow, Page, Reading
+from workbench.store import bookmarks, mismatches, records
+from workbench.store.bookmarks import UnderWay
 from workbench.store.database import Transaction
 from workbench.store.records import Snapshot
 from workbench.trail import events, leaf_time
@@ -25,7 +27,10 @@ OVERLAP = timedelta(minutes=10)
 """How far each reading of changes reaches back behind the last one: long transactions are stamped before they become visible."""
 LONGEST_GAP = timedelta(days=14)
 """After this long without a reading everything is read: Salesforce forgets deletions after about 15 days."""
+LONGEST_BREAK = timedelta(days=1)
+"""How long ago a full reading may have begun to be gone on with; Salesforce keeps a job's pages for seven days."""
 IDS_A_READING = 200
+LEAST_TIME_TOLD = 60.0  # seconds
 MOST_BY_ID = 2_000
 """Above so many changed records, rows in bulk and the whole history cost fewer calls."""
 
@@ -62,10 +67,20 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None) ->
     desk.org.keep_within_budget()
     kind: Kind = "delta" if changes else "full"
     with desk.store.write() as tx:
-        snapshot_id = records.begin_snapshot(tx, kind=kind, org_id=identity.org_id, started_at=desk.clock())
-    reading = _Pull(desk, snapshot_id, listener or (lambda _: None))
+        found = bookmarks.find(tx) if kind == "full" else None
+        under_way = found if found and _goes_on(desk, found, identity.org_id) else None
+        if under_way is None:
+            snapshot_id = records.begin_snapshot(tx, kind=kind, org_id=identity.org_id, started_at=desk.clock())
+            under_way = UnderWay(snapshot_id=snapshot_id, org_id=identity.org_id, fields=list(desk.org.opt_out_fields))
+    reading = _Pull(desk, under_way, listener or (lambda _: None))
     covered_until = reading.changes(changes) if changes else reading.everything()
     return reading.finish(kind, covered_until)
+
+
+def _goes_on(desk: Desk, found: UnderWay, org_id: str) -> bool:
+    """Whether a full reading that was broken off is worth going on with: the same org and fields, and not too long ago."""
+    same = (found.org_id, found.fields) == (org_id, list(desk.org.opt_out_fields))
+    return same and desk.clock() - datetime.fromisoformat(found.began) < LONGEST_BREAK
 
 
 def _changes(desk: Desk, last: Snapshot) -> dict[str, Changes] | None:
@@ -81,19 +96,59 @@ def _changes(desk: Desk, last: Snapshot) -> dict[str, Changes] | None:
 class _Pull:
     """One reading under way: what it has seen so far."""
 
-    def __init__(self, desk: Desk, snapshot_id: str, listener: Listener) -> None:
-        self.desk, self.snapshot_id, self.listener = desk, snapshot_id, listener
-        self.rows = dict.fromkeys(OBJECTS, 0)
-        self.history = self.deleted = self.changed = self.total = 0
+    def __init__(self, desk: Desk, under_way: UnderWay, listener: Listener) -> None:
+        self.desk, self.under_way, self.listener = desk, under_way, listener
+        self.snapshot_id = under_way.snapshot_id
+        before = under_way.counts
+        self.rows = {kind: before.get(kind, 0) for kind in OBJECTS}
+        self.history, self.deleted, self.changed = (before.get(name, 0) for name in ("history", "deleted", "changed"))
+        self.total = 0
+        self.began_with, self.began_at = sum(self.rows.values()), time.monotonic()
 
     def everything(self) -> datetime:
-        """Every row and its history; returns the org's time before the first was read."""
-        began = self.desk.org.read(record_ids=[], addresses=[], history=False).server_time
+        """Every row and its history, behind what was read before; returns the org's time before the first was read."""
+        if not self.under_way.began:
+            self.under_way.began = self.desk.org.read(record_ids=[], addresses=[], history=False).server_time.isoformat()
         for kind in OBJECTS:
-            for page in self.desk.org.pull(kind):
-                self._page(page)
-            self._history(kind)
-        return began
+            self._step(f"{kind} rows", self.desk.org.pull, kind, self._page)
+            self._step(f"{kind} history", self.desk.org.pull_history, kind, self._changes)
+        return datetime.fromisoformat(self.under_way.began)
+
+    def _step(self, name: str, ask: Callable[..., Iterator[Sequence[Any]]], kind: str, store: Callable[..., None]) -> None:
+        """Read all pages of one kind, behind the bookmark that another process left; anew when its job is no longer there."""
+        if name in self.under_way.steps:
+            return
+        mark = self.under_way.bookmark if self.under_way.step == name else None
+        try:
+            self._pages(name, ask(kind, at=mark) if mark else ask(kind), store)
+        except OrgRefusedError:
+            if mark is None:
+                raise
+            self._uncount(kind, mark, rows=store == self._page)
+            self._pages(name, ask(kind), store)
+        self.under_way.steps.append(name)
+        self.under_way.step, self.under_way.bookmark = "", None
+        with self.desk.store.write() as tx:
+            self._keep(tx)
+
+    def _uncount(self, kind: str, mark: Bookmark, *, rows: bool) -> None:
+        if rows:
+            self.rows[kind] -= mark.delivered
+        else:
+            self.history -= mark.delivered
+
+    def _pages(self, name: str, pages: Iterator[Sequence[Any]], store: Callable[..., None]) -> None:
+        for page in pages:
+            following = page.following if isinstance(page, Page) else None
+            self.under_way.step, self.under_way.bookmark = (name, following) if following else ("", None)
+            if following and store == self._page:
+                self.total = sum(self.rows.values()) + len(page) + following.promised - following.delivered
+            store(page)
+
+    def _keep(self, tx: Transaction) -> None:
+        """Note how far a full reading is, in the transaction that stores what was read."""
+        self.under_way.counts = {**self.rows, "history": self.history, "deleted": self.deleted, "changed": self.changed}
+        bookmarks.keep(tx, self.under_way)
 
     def changes(self, found: dict[str, Changes]) -> datetime:
         """What changed since the last reading, with its history; returns how far the org vouches for it."""
@@ -120,6 +175,8 @@ class _Pull:
         with self.desk.store.write() as tx:
             self._count(tx, page)
             records.upsert_rows(tx, page, snapshot_id=self.snapshot_id, seen_at=self.desk.clock())
+            if self.under_way.bookmark:
+                self._keep(tx)
         self._told()
 
     def _reading(self, reading: Reading) -> None:
@@ -132,9 +189,14 @@ class _Pull:
 
     def _history(self, kind: str) -> None:
         for changes in self.desk.org.pull_history(kind):
-            with self.desk.store.write() as tx:
-                records.upsert_history(tx, changes)
-            self.history += len(changes)
+            self._changes(changes)
+
+    def _changes(self, changes: Sequence[FieldChange]) -> None:
+        self.history += len(changes)
+        with self.desk.store.write() as tx:
+            records.upsert_history(tx, changes)
+            if self.under_way.bookmark:
+                self._keep(tx)
 
     def _count(self, tx: Transaction, rows: Sequence[OrgRow]) -> None:
         known = records.stamps(tx, [row.record_id for row in rows])
@@ -147,8 +209,15 @@ class _Pull:
     def _told(self) -> None:
         """Say how far the reading is, and go on only if calls are left for it."""
         done = sum(self.rows.values())
-        self.listener(Progress(done, max(done, self.total), f"{done:,} records read."))
+        total = max(done, self.total)
+        of = f" of {total:,}" if total > done else ""
+        self.listener(Progress(done, total, f"{done:,}{of} records read{self._time_left(done, total)}."))
         self.desk.org.keep_within_budget()
+
+    def _time_left(self, done: int, total: int) -> str:
+        read, seconds = done - self.began_with, time.monotonic() - self.began_at
+        left = (total - done) * seconds / read if read else 0.0
+        return f", about {round(left / 60)} min left" if left >= LEAST_TIME_TOLD else ""
 
     def finish(self, kind: Kind, covered_until: datetime) -> PullResult:
         """Close the snapshot: links and mismatches follow from it in the same transaction."""
@@ -159,6 +228,8 @@ class _Pull:
             self.deleted += records.finish_snapshot(
                 tx, self.snapshot_id, covered_until=covered_until, finished_at=now, counts=self.rows
             )
+            if kind == "full":
+                bookmarks.clear(tx)
             records.relink(tx)
             self.desk.trail.append(tx, events.SnapshotPulled(mode=kind, rows=self.rows, until=leaf_time(covered_until)))
             mismatches.refresh(tx, now, append_event=self.desk.trail.append)

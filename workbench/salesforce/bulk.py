@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from workbench.org import OrgRefusedError, OrgUnreachableError
+from workbench.org import Bookmark, OrgRefusedError, OrgUnreachableError, Page
 from workbench.salesforce.connection import Connection
 from workbench.salesforce.replies import Reply, Request
 
@@ -24,22 +24,30 @@ LOCATOR = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
 FIRST_WAIT, GROWTH, LONGEST_WAIT, LONGEST_JOB = 0.25, 1.6, 15.0, 4 * 3600.0  # seconds
 
 
-def query_job(connection: Connection, query: str, *, convert: Callable[[Mapping[str, str]], T], what: str) -> Iterator[list[T]]:
+def query_job(
+    connection: Connection, query: str, *, convert: Callable[[Mapping[str, str]], T], what: str, at: Bookmark | None = None
+) -> Iterator[Page[T]]:
     """Every row of a query, deleted ones included, in pages of at most `PAGE` rows.
 
+    With a bookmark, the pages behind it of the job that it names: no job is made, and no page before it is read.
+
     Raises:
-        OrgError: the job was refused, failed, or did not end.
+        OrgRefusedError: the job was refused, failed, or is no longer there.
+        OrgError: it did not end, or could not be read.
     """
-    job = _create(connection, query, what)
+    job = at.job if at else _create(connection, query, what)
     promised = _await(connection, job, what)
-    delivered, locator, seen = 0, "", {""}
+    delivered, locator = (at.delivered, at.locator) if at else (0, "")
+    if at and not locator:
+        return  # the last page was read
+    seen = {"", locator}
     while True:
         rows, locator = connection.ask_stream(
             _page_request(job, locator, what), lambda reply, chunks: _page(reply, chunks, convert)
         )
         delivered += len(rows)
         if rows:
-            yield rows
+            yield Page(rows, Bookmark(job=job, locator=locator, delivered=delivered, promised=promised))
         if locator in seen:
             break
         seen.add(locator)

@@ -14,6 +14,7 @@ from workbench.org import (
     OBJECTS,
     OPT_OUT_FIELD,
     ApiUsage,
+    Bookmark,
     Changes,
     ConditionalClear,
     FieldAccess,
@@ -264,23 +265,30 @@ class SalesforceOrg:
         request = Request(what="counting rows", path="queryAll/", params={"q": count_query(query)})
         return self.connection.ask(request, lambda reply: int(reply.body["totalSize"]))
 
-    def pull(self, object: str) -> Iterator[Sequence[OrgRow]]:
-        """Every row of one object, deleted and merged ones included, in pages of at most 20,000. Raises: OrgError."""
+    def pull(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[OrgRow]]:
+        """Every row of one object, deleted and merged ones included, in pages of at most 20,000; from a bookmark on, if one is given.
+
+        Raises:
+            OrgRefusedError: Salesforce no longer has the bookmark's job, among other reasons.
+            OrgError: it could not be read.
+        """
         query = self._with_known_fields(lambda: all_query(object, self._columns_of(known_object(object))))
         yield from self._all_pages(
-            query, lambda record: row_of(object, record, self.opt_out_fields), what=f"pulling {object} rows"
+            query, lambda record: row_of(object, record, self.opt_out_fields), what=f"pulling {object} rows", at=at
         )
 
-    def pull_history(self, object: str) -> Iterator[Sequence[FieldChange]]:
-        """Every opt-out field change of one object that Salesforce still keeps, page by page. Raises: OrgError."""
+    def pull_history(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[FieldChange]]:
+        """Every opt-out field change of one object that Salesforce still keeps, page by page; as `pull`. Raises: OrgError."""
         query = all_history_query(known_object(object), self.opt_out_fields)
-        yield from self._all_pages(query, lambda record: change_of(object, record), what=f"pulling {object} history")
+        yield from self._all_pages(query, lambda record: change_of(object, record), what=f"pulling {object} history", at=at)
 
-    def _all_pages(self, query: str, convert: Callable[[Mapping[str, Any]], T], *, what: str) -> Iterator[Sequence[T]]:
-        if self._count(query) <= MOST_BY_REST:
+    def _all_pages(
+        self, query: str, convert: Callable[[Mapping[str, Any]], T], *, what: str, at: Bookmark | None
+    ) -> Iterator[Sequence[T]]:
+        if at is None and self._count(query) <= MOST_BY_REST:
             yield from query_pages(self.connection, query, convert, what=what)
         else:
-            yield from query_job(self.connection, query, convert=convert, what=what)
+            yield from query_job(self.connection, query, convert=convert, what=what, at=at)
 
     def changes(self, object: str, *, since: datetime) -> Changes:
         """What was updated or deleted since a moment, the last minute included; three calls. The next window starts at ``covered_until``.
