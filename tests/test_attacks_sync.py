@@ -1,0 +1,66 @@
+"""Ways in which the nightly sync once lost an opt-out, or took it for an older one: each stays closed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from conftest import World, lead_id, org_line
+from test_worker import REASON, ran
+
+from workbench.person import salesforce_id_18 as full
+from workbench.resubscription import State
+from workbench.store import batches, people
+
+
+def opt_out(w: World, record: str) -> None:
+    w.org.control("/write", {"object": "Lead", "id": record, "values": {"HasOptedOutOfEmail": True}, "user": "Preference Centre"})
+
+
+def later(w: World) -> None:
+    w.org.control("/clock", {"advance": 600})
+
+
+def test_an_opt_out_counts_although_its_record_was_deleted_before_the_next_sync(world) -> None:
+    w = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=False))
+    w.person("anna@example.com", unsubscribed=False)
+    w.wb.sync()  # linked by address
+    opt_out(w, lead_id(1))
+    later(w)
+    w.org.control("/delete", {"object": "Lead", "id": lead_id(1)})
+    assert w.wb.sync().unsubscribed == 1
+    assert w.wb.sync().unsubscribed == 0
+
+
+@pytest.mark.parametrize("how", ["untracked", "day"])
+def test_a_new_opt_out_of_a_record_deleted_since_is_not_taken_for_an_outdated_one(world, how) -> None:
+    w = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=True))
+    p = w.person("anna@example.com", salesforce_ids=[full(lead_id(1))])
+    now = datetime.now(UTC)
+    end_of_day = now.replace(hour=23, minute=59, second=59)
+    day = {"given_at": end_of_day, "given_at_precision": "day", "double_opt_in_at": now - timedelta(minutes=10)}
+    w.consent(p, **(day if how == "day" else {}))
+    assert ran(w, p).done == 1
+    w.org.control("/history", {"tracking": how != "untracked"})
+    later(w)
+    opt_out(w, lead_id(1))
+    w.org.control("/delete", {"object": "Lead", "id": lead_id(1)})
+    assert w.wb.sync().unsubscribed == 1
+
+
+def test_an_opt_out_without_history_is_not_dated_back_to_the_one_we_cleared(world) -> None:
+    w = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=True))
+    p = w.person("anna@example.com")
+    w.consent(p)
+    assert ran(w, p).done == 1
+    w.org.control("/history", {"tracking": False})
+    later(w)
+    opt_out(w, lead_id(1))
+    w.wb.sync()
+    w.org.control("/write", {"object": "Lead", "id": lead_id(1), "values": {"HasOptedOutOfEmail": False}, "user": "Sales"})
+    with w.wb.store.read() as tx:
+        (episode,) = [e for e in people.unsubscribes(tx, [p])[p] if e.closed_at is None]
+    assert episode.opted_out_at > datetime.now(UTC)  # by the org's clock, which is ahead
+    plan = w.wb.propose([p], reason=REASON)
+    with w.wb.store.read() as tx:
+        assert [i.state for i in batches.intents(tx, plan.id)] == [State.REFUSED]
