@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -198,6 +198,27 @@ def test_nobody_and_no_source_are_one_sentence(wb: Workbench, named: str, source
         wb.unsubscribe(named, source=source)
     assert "@" not in str(caught.value)
     assert wb.trail.verify().events == before
+
+
+def test_an_unsubscribe_counts_from_when_the_person_asked(wb: Workbench) -> None:
+    asked = wb.clock() - timedelta(days=3)
+    wb.unsubscribe(ANN, at=asked)
+    (episode,) = wb.person(ANN).unsubscribes.itertuples()
+    assert f"{episode.opted_out_at:%Y-%m-%dT%H:%M}" == f"{asked:%Y-%m-%dT%H:%M}"
+    for at, sentence in (
+        (wb.clock() + timedelta(hours=1), "can't be later than now"),
+        (wb.clock().replace(tzinfo=None), "needs its time zone"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            wb.unsubscribe(BOB, at=at)
+    assert list(wb.people(unsubscribed=True).email) == [ANN]
+
+
+@pytest.mark.parametrize("source", ["import", "salesforce_sync"])
+def test_sources_that_only_programs_write_are_refused(wb: Workbench, source: str) -> None:
+    with pytest.raises(InputError) as caught:
+        wb.unsubscribe(ANN, source=source)
+    assert caught.value.advice == "Use one of: clicked_link, manual, bounce, spam_complaint."
 
 
 def test_a_repeated_unsubscribe_is_kept_too(wb: Workbench) -> None:

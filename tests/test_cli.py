@@ -171,8 +171,25 @@ def test_a_consent_is_recorded_from_the_command_line(ada: World, tmp_path: Path,
 
 def test_unsubscribing_wins_over_everything(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["unsubscribe", ADA, "--source", "manual", "--detail", "by telephone"]) == 0
+    assert run(["unsubscribe", BEA, "--source", "manual", "--at", "2026-01-02"]) == 0
+    assert run(["unsubscribe", BEA, "--source", "manual", "--at", "2199-01-02"]) == 2
+    assert "can't be later than now" in capsys.readouterr().err
     assert run(["unsubscribe", ADA, "--source", "whim"]) == 2
     assert "clicked_link" in capsys.readouterr().err  # the sources that there are
+
+
+def test_a_file_in_another_encoding_is_imported_as_the_advice_says(
+    ada: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_bytes("Mail;First Name\nzoe@example.org;Zo\u00eb\n".encode("cp1252"))
+    assert run(["import", "people", str(file)]) == 2
+    assert "--encoding cp1252" in capsys.readouterr().err
+    assert run(["import", "people", str(file), "--encoding", "cp1252"]) == 2
+    said = capsys.readouterr().err
+    assert "--map email=COLUMN" in said
+    assert "mapping=" not in said
+    assert run(["import", "people", str(file), "--encoding", "cp1252", "--map", "email=Mail"]) == 0
 
 
 def test_the_trail_is_verified_exported_and_proven(ada: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

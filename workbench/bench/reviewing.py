@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ from workbench import views
 from workbench.bench.opened import Opened
 from workbench.consent import Consent, Evidence
 from workbench.errors import InputError
-from workbench.person import UNSUBSCRIBE_SOURCES
 from workbench.store import consents, mismatches, people, review
 from workbench.store.database import Transaction
 from workbench.store.review import Page
@@ -22,6 +21,10 @@ if TYPE_CHECKING:
 
     from workbench.intake import ImportResult, Named
     from workbench.views import PersonCard
+
+
+SAID_BY_PEOPLE = ("clicked_link", "manual", "bounce", "spam_complaint")
+"""The sources of an unsubscribe that an operator may name; the others are for the sync and the imports to write."""
 
 
 class Reviewing(Opened):
@@ -81,32 +84,42 @@ class Reviewing(Opened):
         with self.store.read() as tx:
             return views.card(tx, named)
 
-    def import_people(self, file: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False) -> ImportResult:
-        """Import people from a CSV file; idempotent, and never erases an opt-out.
+    def import_people(
+        self, file: str | Path, *, mapping: Mapping[str, str] | None = None, encoding: str | None = None, dry_run: bool = False
+    ) -> ImportResult:
+        """Import people from a CSV file; idempotent, and never erases an opt-out. ``encoding`` where it is not UTF-8.
 
         Raises:
             InputError: the file can't be read as such a CSV; nothing was changed.
         """
         from workbench.intake import import_people
 
-        return self._compared(import_people(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
+        given = {"mapping": mapping, "encoding": encoding, "dry_run": dry_run} | self._intake()
+        return self._compared(import_people(self.store, Path(file), **given))
 
     def import_unsubscribes(
-        self, file: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False
+        self, file: str | Path, *, mapping: Mapping[str, str] | None = None, encoding: str | None = None, dry_run: bool = False
     ) -> ImportResult:
-        """Import unsubscribes from a CSV file; only ever adds.
+        """Import unsubscribes from a CSV file; only ever adds. ``encoding`` where it is not UTF-8.
 
         Raises:
             InputError: the file can't be read as such a CSV; nothing was changed.
         """
         from workbench.intake import import_unsubscribes
 
-        return self._compared(import_unsubscribes(self.store, Path(file), mapping=mapping, dry_run=dry_run, **self._intake()))
+        given = {"mapping": mapping, "encoding": encoding, "dry_run": dry_run} | self._intake()
+        return self._compared(import_unsubscribes(self.store, Path(file), **given))
 
     def import_consents(
-        self, file: str | Path, evidence_dir: str | Path, *, mapping: Mapping[str, str] | None = None, dry_run: bool = False
+        self,
+        file: str | Path,
+        evidence_dir: str | Path,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+        dry_run: bool = False,
     ) -> ImportResult:
-        """Import consents from a CSV file, one row a person, evidence by file name in a folder.
+        """Import consents from a CSV file, one row a person, evidence by file name in a folder. ``encoding`` if not UTF-8.
 
         Raises:
             InputError, EvidenceError: file or folder can't be used; nothing was changed.
@@ -119,6 +132,7 @@ class Reviewing(Opened):
             Path(file),
             evidence_dir=Path(evidence_dir),
             mapping=mapping,
+            encoding=encoding,
             dry_run=dry_run,
             defaults={"controller": self.policy.controller},
             **self._intake(append_event=lambda tx, event, person: self._desk.trail.append(tx, event, person_id=person or None)),
@@ -135,21 +149,30 @@ class Reviewing(Opened):
 
         return people_in_file(self.store, Path(file))
 
-    def unsubscribe(self, person: str, *, source: str = "manual", detail: str = "") -> None:
+    def unsubscribe(self, person: str, *, source: str = "manual", detail: str = "", at: datetime | None = None) -> None:
         """Unsubscribe one person in the register; always allowed, also while a batch runs: it wins.
 
+        ``source`` is one of `SAID_BY_PEOPLE`; ``at`` is when the person asked (aware; now, by default).
+
         Raises:
-            InputError: nobody is named so, or the source is unknown.
+            InputError: nobody is named so, the source is unknown, or ``at`` is to come or has no time zone.
         """
-        if source not in UNSUBSCRIBE_SOURCES:
-            raise InputError("an unsubscribe has no such source", f"Use one of: {', '.join(UNSUBSCRIBE_SOURCES)}.")
+        if source not in SAID_BY_PEOPLE:
+            raise InputError("an unsubscribe has no such source", f"Use one of: {', '.join(SAID_BY_PEOPLE)}.")
+        if at is not None and at.tzinfo is None:
+            raise InputError("the time of an unsubscribe needs its time zone", "Write it as 2026-11-02T09:00:00+01:00.")
         with self.store.write() as tx:
             now = self._desk.trail.moment(tx)  # an opt-out is never older than what the register knew before it
+            asked = now if at is None else at.astimezone(UTC)
+            if asked > now:
+                raise InputError("an unsubscribe can't be later than now", "Say when the person asked, or leave the time out.")
             person_id = people.find(tx, person).person_id
             episode = people.unsubscribe(
-                tx, person_id, opted_out_at=now, source=source, detail=detail, recorded_at=now, recorded_by=self.operator
+                tx, person_id, opted_out_at=asked, source=source, detail=detail, recorded_at=now, recorded_by=self.operator
             )
-            event = events.UnsubscribeRecorded(unsubscribe_id=episode, opted_out_at=leaf_time(now), source=source, detail=detail)
+            event = events.UnsubscribeRecorded(
+                unsubscribe_id=episode, opted_out_at=leaf_time(asked), source=source, detail=detail
+            )
             self._desk.trail.append(tx, event, person_id=person_id)
             mismatches.refresh(tx, now, append_event=self._desk.trail.append)
             self._desk.trail.checkpoint(tx)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,14 +14,18 @@ from workbench.cli.filters import pairs
 from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import code, opened
 from workbench.cli.talk import say
+from workbench.errors import InputError
 
 if TYPE_CHECKING:
     from workbench.bench import Workbench
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file in UTF-8 with a header line.")]
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file with a header line.")]
 MapOption = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field, where the header says otherwise."),
+]
+EncodingOption = Annotated[
+    str | None, typer.Option("--encoding", metavar="NAME", help="How the file is encoded, such as cp1252 (else UTF-8).")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Read and check everything, change nothing.")]
 COUNTS = ("rows", "imported", "updated", "unchanged", "unsubscribed", "rejected")
@@ -35,17 +41,31 @@ def add_to(app: typer.Typer) -> None:
 
 
 def people(
-    ctx: typer.Context, file: FileArgument, mapping: MapOption = None, dry_run: DryRunOption = False, form: FormatOption = "table"
+    ctx: typer.Context,
+    *,
+    file: FileArgument,
+    mapping: MapOption = None,
+    encoding: EncodingOption = None,
+    dry_run: DryRunOption = False,
+    form: FormatOption = "table",
 ) -> int:
     """Import people. Idempotent, and never erases an opt-out."""
-    return _imported(ctx, lambda wb: wb.import_people(file, mapping=_mapping(mapping), dry_run=dry_run), form)
+    given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
+    return _imported(ctx, lambda wb: wb.import_people(file, **given), form)
 
 
 def unsubscribes(
-    ctx: typer.Context, file: FileArgument, mapping: MapOption = None, dry_run: DryRunOption = False, form: FormatOption = "table"
+    ctx: typer.Context,
+    *,
+    file: FileArgument,
+    mapping: MapOption = None,
+    encoding: EncodingOption = None,
+    dry_run: DryRunOption = False,
+    form: FormatOption = "table",
 ) -> int:
     """Import unsubscribes. Who, when, by which source; only ever adds."""
-    return _imported(ctx, lambda wb: wb.import_unsubscribes(file, mapping=_mapping(mapping), dry_run=dry_run), form)
+    given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
+    return _imported(ctx, lambda wb: wb.import_unsubscribes(file, **given), form)
 
 
 def consents(
@@ -56,15 +76,28 @@ def consents(
         Path, typer.Option("--evidence", metavar="DIR", help="The folder with the evidence files that the CSV names.")
     ],
     mapping: MapOption = None,
+    encoding: EncodingOption = None,
     dry_run: DryRunOption = False,
     form: FormatOption = "table",
 ) -> int:
     """Import consents with their evidence files."""
-    return _imported(ctx, lambda wb: wb.import_consents(file, evidence, mapping=_mapping(mapping), dry_run=dry_run), form)
+    given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
+    return _imported(ctx, lambda wb: wb.import_consents(file, evidence, **given), form)
+
+
+@contextmanager
+def advised() -> Iterator[None]:
+    """The advice about a file in the words of this command line, where it names arguments of Python."""
+    try:
+        yield
+    except InputError as error:
+        advice = re.sub(r" \(mapping=\{[^}]*\}\)", "", error.advice)
+        error.advice = re.sub(r"\bencoding='(\w+)'", r"--encoding \1", advice)
+        raise
 
 
 def _imported(ctx: typer.Context, read: Callable[[Workbench], Any], form: Any) -> int:
-    with opened(ctx) as wb:
+    with opened(ctx) as wb, advised():
         result = read(wb)
     emit([{name: getattr(result, name) for name in COUNTS}], form)
     say(result.sentence)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
-from workbench.cli.filters import WhereOption, filters
+from workbench.cli.filters import WhereOption, filters, moment
 from workbench.cli.output import FormatOption, emit, emit_json, write
 from workbench.cli.session import FINE, opened
 from workbench.cli.talk import say
@@ -63,12 +64,20 @@ def unsubscribe(
     named: Annotated[str, typer.Argument(metavar="ADDRESS", help="An e-mail address or a person id.")],
     source: Annotated[str, typer.Option("--source", help="clicked_link, manual, bounce or spam_complaint.")],
     detail: Annotated[str, typer.Option("--detail", help="What is known about it.")] = "",
+    at: Annotated[str, typer.Option("--at", help="When the person asked: moment with zone, or a day (its end). Else now.")] = "",
 ) -> int:
     """Unsubscribe one person in the register. Always allowed; the next sync tells Salesforce."""
     with opened(ctx) as wb:
-        wb.unsubscribe(named, source=source, detail=detail)
+        wb.unsubscribe(named, source=source, detail=detail, at=_asked(at, wb.clock()) if at else None)
     say("The person is unsubscribed in the register; `workbench sync` opts out the Salesforce records.")
     return FINE
+
+
+def _asked(text: str, now: datetime) -> datetime:
+    """When somebody asked; a day that is not to come counts to its end, so that no consent of that day outlives the opt-out."""
+    at = moment(text, name="--at")
+    is_day = "T" not in text and " " not in text.strip()
+    return min(at + timedelta(days=1, milliseconds=-1), now) if is_day and at <= now else at
 
 
 def _card(card: Any) -> dict[str, Any]:
