@@ -222,7 +222,7 @@ class _Reader:
         return Comparison(field, "!=" if operator == "<>" else operator, self.literal())
 
     def membership(self, field: Word, *, negated: bool) -> Membership:
-        if self.words[self.next + 1].is_("SELECT") and self.depth == 0 and self.word.is_("("):
+        if self.word.is_("(") and self.depth == 0 and self.words[self.next + 1].is_("SELECT"):
             return Membership(field, negated, (), self.subquery())
         return Membership(field, negated, self.literals())
 
