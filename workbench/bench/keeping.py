@@ -86,7 +86,11 @@ class Keeping(Opened):
         self._change_role(name, role, granted=True)
 
     def revoke(self, name: str, role: str) -> None:
-        """Take a role from an operator; for administrators. The last administrator can't be revoked."""
+        """Take a role from an operator; for administrators. The last administrator can't be revoked.
+
+        Raises:
+            InputError: the operator does not hold the role.
+        """
         self._change_role(name, role, granted=False)
 
     def _change_role(self, name: str, role: str, *, granted: bool) -> None:
@@ -101,3 +105,7 @@ class Keeping(Opened):
                 event = events.OperatorGranted if granted else events.OperatorRevoked
                 self._desk.trail.append(tx, event(operator=name, role=role))  # type: ignore[arg-type]  # one of ROLES, checked above
                 self._desk.trail.checkpoint(tx)
+            elif not granted:
+                raise InputError(
+                    f"this operator does not hold the role {role}", "`workbench operator list` shows who holds which."
+                )

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from workbench.worker import Outcome
 
 BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id, as `batch propose` printed it.")]
-VERDICTS = ("person_id", "outcome", "codes", "sentences", "records")
+VERDICTS = ("email", "person", "outcome", "codes", "sentences", "records")
+SHORT_ID = 8  # characters from an id's end, where two ids made in the same moment differ
 LISTED = ("batch_id", "state", "reason", "proposed_by", "approved_by", "people", "done", "refused", "aborted", "open")
 COULD_NOT, INTERRUPTED = 2, 130
 WAITING = ("paused", "approved", "running")
@@ -133,12 +134,14 @@ def _print_plan(plan: Plan, form: Any) -> int:
     if form == "json":
         names = ("id", "digest", "blockers", "eligible", "refused", "cost", "forecast_before", "forecast_after")
         emit_json({**{name: getattr(plan, name) for name in names}, "people": records(plan.table)[1]})
+    elif form == "table":
+        write(f"batch {plan.id}\ndigest {plan.digest}\n\n")
+        rows = [row | {"person": f"…{row['person_id'][-SHORT_ID:]}"} for row in records(plan.table)[1]]
+        emit(rows, form, columns=VERDICTS)
     else:
-        if form == "table":
-            write(f"batch {plan.id}\ndigest {plan.digest}\n\n")
-        emit(plan.table, form, columns=VERDICTS)
+        emit(plan.table, form)
     say(f"{plan.eligible} eligible, {plan.refused} refused. The run would cost {plan.cost} API calls.")
-    say(f"Tonight's sync would touch {plan.forecast_before} people without this batch, {plan.forecast_after} with it.")
+    say(f"Tonight's sync would touch {plan.forecast_before} of these people without this batch, {plan.forecast_after} with it.")
     for blocker in plan.blockers:
         say(f"Blocked: {sentence(blocker)}")
     if not plan.blockers:

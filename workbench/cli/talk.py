@@ -62,6 +62,7 @@ class ProgressLine:
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._last = 0.0
+        self._said = ""
         self._open = False
 
     def __call__(self, progress: Progress) -> None:
@@ -70,6 +71,9 @@ class ProgressLine:
         if not self._due(finished=finished):
             return
         text = f"{progress.done}/{progress.total} {progress.sentence}"
+        if text == self._said:
+            return
+        self._said = text
         if self._terminal:
             sys.stderr.write(f"\r\x1b[K{CONTROLS.sub('', ADDRESS.sub('(address)', text))}")
             self._open = True
