@@ -168,16 +168,21 @@ def test_an_opt_out_of_this_very_minute_is_seen(world) -> None:
     assert made.wb.sync().unsubscribed == 1
 
 
-def test_a_pull_and_a_sync_begin_nothing_above_the_share_of_daily_calls(both):
+def test_a_pull_begins_nothing_above_the_share_of_daily_calls(both):
     both.wb.pull()
     both.org.control("/limits", {"max": 1000, "used": 900})
-    for command in (both.wb.pull, both.wb.sync):
-        with pytest.raises(
-            OrgQuotaError, match=r"^9\d\d of the org's 1000 API calls of 24 hours .* above 80% of them\.$"
-        ) as stopped:
-            command()
-        assert "daily_share" in stopped.value.advice
+    with pytest.raises(OrgQuotaError, match=r"^9\d\d of the org's 1000 API calls of 24 hours .* above 80% of them\.$") as stopped:
+        both.wb.pull()
+    assert "daily_share" in stopped.value.advice
     assert both.org.control("/state")["limits"]["used"] < 930
+
+
+def test_the_sync_learns_of_opt_outs_whatever_is_left_of_the_calls(both):
+    both.person("eve@example.com", unsubscribed=False)
+    both.wb.pull()
+    write(both, "Lead", lead_id(3), HasOptedOutOfEmail=True)
+    both.org.control("/limits", {"max": 1000, "used": 900})
+    assert both.wb.sync().unsubscribed == 1
 
 
 def test_a_full_pull_stops_between_pages_when_the_share_is_used_meanwhile(both):

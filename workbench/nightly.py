@@ -72,7 +72,7 @@ def sync(desk: Desk, *, dry_run: bool = False, cap: int | None = None) -> SyncRe
     with desk.store.read() as tx:
         if not dry_run and "admin" not in operators.roles(tx, desk.operator.name):
             raise NotAllowedError("only an administrator runs the sync")
-    pull(desk)
+    pull(desk, within_budget=False)
     if dry_run:
         with desk.store.read() as tx:
             return _rehearsal(desk, tx)

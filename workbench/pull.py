@@ -46,8 +46,10 @@ class PullResult:
     history: int
 
 
-def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None) -> PullResult:
+def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None, within_budget: bool = True) -> PullResult:
     """Read what changed since the last time; everything when asked, when nothing was read before, or when it is too long ago.
+
+    ``within_budget=False`` uses calls above the workspace's share too: the nightly sync must learn of opt-outs whatever it costs.
 
     Raises:
         WorkbenchError: the workspace was filled from another org, or the org shows none of the records that it had.
@@ -64,7 +66,8 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None) ->
         last = None if full else records.last_snapshot(tx)
         records.remember_own_user(tx, identity.user_id)
     changes = _changes(desk, last) if last else None
-    desk.org.keep_within_budget()
+    if within_budget:
+        desk.org.keep_within_budget()
     kind: Kind = "delta" if changes else "full"
     with desk.store.write() as tx:
         found = bookmarks.find(tx) if kind == "full" else None
@@ -72,7 +75,7 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None) ->
         if under_way is None:
             snapshot_id = records.begin_snapshot(tx, kind=kind, org_id=identity.org_id, started_at=desk.clock())
             under_way = UnderWay(snapshot_id=snapshot_id, org_id=identity.org_id, fields=list(desk.org.opt_out_fields))
-    reading = _Pull(desk, under_way, listener or (lambda _: None))
+    reading = _Pull(desk, under_way, listener or (lambda _: None), within_budget=within_budget)
     covered_until = reading.changes(changes) if changes else reading.everything()
     return reading.finish(kind, covered_until)
 
@@ -96,8 +99,8 @@ def _changes(desk: Desk, last: Snapshot) -> dict[str, Changes] | None:
 class _Pull:
     """One reading under way: what it has seen so far."""
 
-    def __init__(self, desk: Desk, under_way: UnderWay, listener: Listener) -> None:
-        self.desk, self.under_way, self.listener = desk, under_way, listener
+    def __init__(self, desk: Desk, under_way: UnderWay, listener: Listener, *, within_budget: bool) -> None:
+        self.desk, self.under_way, self.listener, self.within_budget = desk, under_way, listener, within_budget
         self.snapshot_id = under_way.snapshot_id
         before = under_way.counts
         self.rows = {kind: before.get(kind, 0) for kind in OBJECTS}
@@ -212,7 +215,8 @@ class _Pull:
         total = max(done, self.total)
         of = f" of {total:,}" if total > done else ""
         self.listener(Progress(done, total, f"{done:,}{of} records read{self._time_left(done, total)}."))
-        self.desk.org.keep_within_budget()
+        if self.within_budget:
+            self.desk.org.keep_within_budget()
 
     def _time_left(self, done: int, total: int) -> str:
         read, seconds = done - self.began_with, time.monotonic() - self.began_at

@@ -57,7 +57,9 @@ class Workbench(Reviewing, Batching, Comparing, Keeping):
             WorkspaceError: the folder already is one.
         """
         folder = Path(folder).resolve()
-        write_new(folder, name=name or named_after(folder), kind=kind, url=url, controller=controller, opt_out_fields=opt_out_fields)
+        write_new(
+            folder, name=name or named_after(folder), kind=kind, url=url, controller=controller, opt_out_fields=opt_out_fields
+        )
         settings, operator = read_settings(folder), whoami()
         store = Store(settings.database)
         store.upgrade()
