@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,6 @@ class World:
     folder: Path
     org: ScratchOrg
     wb: Workbench
-    records: dict[str, list[str]] = field(default_factory=dict)
 
     def person(self, address: str, **values: Any) -> str:
         """A person in the register, unsubscribed since OPTED_OUT unless ``unsubscribed=False``; returns the id."""

@@ -93,10 +93,9 @@ def _lines(desk: Desk) -> Iterator[HealthLine]:
     now = desk.clock()
     with desk.store.read() as tx:
         snapshot, everything = records.last_snapshot(tx), batches.everything(tx)
-        relapses = sum(
-            c.open for c in mismatches.counts(tx, now=now, limit=desk.policy.honour_within_business_days) if c.kind == "relapse"
-        )
-        late = sum(c.over_limit for c in mismatches.counts(tx, now=now, limit=desk.policy.honour_within_business_days))
+        counts = mismatches.counts(tx, now=now, limit=desk.policy.honour_within_business_days)
+    relapses = sum(c.open for c in counts if c.kind == "relapse")
+    late = sum(c.over_limit for c in counts)
     if snapshot is None:
         yield HealthLine("warn", "Salesforce has not been read yet; refresh from Salesforce first.")
     elif now - snapshot.finished_at > SNAPSHOT_OLD:

@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -150,6 +151,11 @@ class Unsubscribe:
     detail: str = field(default="", repr=False)
     recorded_at: datetime
     closed_at: datetime | None = None
+
+
+def unsubscribed(episodes: Iterable[Unsubscribe]) -> bool:
+    """Whether a person of these episodes is unsubscribed: while any of them is open."""
+    return any(episode.closed_at is None for episode in episodes)
 
 
 UNSUBSCRIBE_SOURCES = ("clicked_link", "manual", "salesforce_sync", "bounce", "spam_complaint", "import")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.consent import Consent
 from workbench.desk import Desk
 from workbench.mismatch import Mismatch
-from workbench.person import Person, Unsubscribe
+from workbench.person import Person, Unsubscribe, unsubscribed
 from workbench.resubscription import CAUSES, FINAL, Intent, State
 from workbench.store import batches, consents, mismatches, people, records, review, trail_log
 from workbench.store.database import Transaction
@@ -125,13 +125,9 @@ def worklist(tx: Transaction, batch_id: str) -> pd.DataFrame:
         vars(known[i.person_id])
         | {"email": known[i.person_id].email_as_given, "reason": batch.reason, "resubscribed_at": i.done_at}
         for i in done
-        if i.person_id in known and not _unsubscribed(episodes.get(i.person_id, ()))
+        if i.person_id in known and not unsubscribed(episodes.get(i.person_id, ()))
     ]
     return frame(rows, WORKLIST)
-
-
-def _unsubscribed(episodes: Iterable[Unsubscribe]) -> bool:
-    return any(e.closed_at is None for e in episodes)
 
 
 def mismatches_table(found: Iterable[Mismatch], *, now: Any) -> pd.DataFrame:

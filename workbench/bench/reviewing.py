@@ -11,6 +11,7 @@ from workbench import views
 from workbench.bench.opened import Opened
 from workbench.consent import Consent, Evidence
 from workbench.errors import InputError
+from workbench.person import unsubscribed
 from workbench.store import consents, mismatches, people, review
 from workbench.store.database import Transaction
 from workbench.store.review import Page
@@ -212,7 +213,7 @@ class Reviewing(Opened):
 
     def _follow_withdrawal(self, tx: Transaction, consent: Consent, *, now: datetime) -> None:
         """Who takes a consent back wants no mail: a person who is not unsubscribed becomes so."""
-        if any(e.closed_at is None for e in people.unsubscribes(tx, [consent.person_id]).get(consent.person_id, ())):
+        if unsubscribed(people.unsubscribes(tx, [consent.person_id]).get(consent.person_id, ())):
             return
         detail = f"consent {consent.consent_id} was withdrawn"
         episode = people.unsubscribe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workbench.bench import Workbench
+from workbench.person import unsubscribed
 from workbench.resubscription import Intent, State, known_ids, linked_rows
 from workbench.store import batches, people
 
@@ -57,7 +58,7 @@ def _sides(wb: Workbench, intents: tuple[Intent, ...]) -> dict[str, tuple[bool, 
     for intent in intents:
         person = known[intent.person_id]
         rows = linked_rows(reading, person, known_ids(intent, person))
-        out = any(e.closed_at is None for e in episodes.get(person.person_id, ()))
+        out = unsubscribed(episodes.get(person.person_id, ()))
         flags = [row.opted_out for row in rows if not row.is_deleted]
         sides[person.person_id] = (out, any(flags), all(flags) if out else any(flags))
     return sides

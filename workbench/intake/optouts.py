@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from workbench.intake import values
-from workbench.person import Unsubscribe
+from workbench.person import Unsubscribe, unsubscribed
 
 EVER = datetime(values.FIRST_YEAR, 1, 1, tzinfo=UTC)
 WESTMOST, EASTMOST = timedelta(hours=12), timedelta(hours=14)  # how far local times lie behind and before UTC
@@ -122,7 +122,7 @@ def completes(opt_out: OptOut, episodes: Iterable[Unsubscribe]) -> bool:
     """Whether an opt-out that is no news adds an earlier request, or one of another source, to a person who is unsubscribed."""
     episodes = tuple(episodes)
     known = any(opt_out.earliest <= e.opted_out_at <= opt_out.at and e.source == opt_out.source for e in episodes)
-    return opt_out.earliest > EVER and not known and any(e.closed_at is None for e in episodes)
+    return opt_out.earliest > EVER and not known and unsubscribed(episodes)
 
 
 def _readable(text: str, reading: Reading) -> bool:

@@ -14,7 +14,7 @@ from workbench.intake.optouts import OptOut, Reading
 from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.intake.roster import Entry, Roster, Sought
 from workbench.intake.run import Import, carried_out, in_chunks, opened
-from workbench.person import Person, new_id
+from workbench.person import Person, new_id, unsubscribed
 from workbench.store import imports
 from workbench.store.database import Store, Transaction
 from workbench.trail.event import Event
@@ -121,7 +121,7 @@ class _Chunk:
         formerly = imports.formerly_unsubscribed(self.run.tx, {e.person.email for e in new}) | self.roster.left_unsubscribed()
         for entry in new:
             other = formerly.get(entry.person.email)
-            if other is None or any(e.closed_at is None for e in entry.episodes):
+            if other is None or unsubscribed(entry.episodes):
                 continue
             detail = f"the address was that of the unsubscribed person {other} before"
             opt_out = OptOut(at=self.run.now, earliest=optouts.EVER, source="import", detail=detail)
@@ -197,7 +197,7 @@ class _Chunk:
         )
         if entry.person.email != before.email or len(ids) > len(before.salesforce_ids):
             self._note_sharing(row, entry.person)
-        if entry.person.email != before.email and any(e.closed_at is None for e in entry.episodes):
+        if entry.person.email != before.email and unsubscribed(entry.episodes):
             self.run.tally.note(row.row.line, "an unsubscribed person has a new address, and stays unsubscribed")
         opted_out = self._opt_out([entry], row)
         self.run.tally.updated += changed or opted_out

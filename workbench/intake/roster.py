@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from workbench.intake.optouts import OptOut
-from workbench.person import Person, Unsubscribe, new_id
+from workbench.person import Person, Unsubscribe, new_id, unsubscribed
 from workbench.store import imports
 from workbench.store.database import Transaction
 from workbench.store.imports import AddressChange
@@ -112,7 +112,7 @@ class Roster:
     def left_unsubscribed(self) -> dict[str, str]:
         """The addresses that unsubscribed people had before these rows, with the people's ids."""
         changed = ((c.old_email, c.person_id, self._by_id[c.person_id].episodes) for c in self._changes)
-        return {email: person_id for email, person_id, episodes in changed if any(e.closed_at is None for e in episodes)}
+        return {email: person_id for email, person_id, episodes in changed if unsubscribed(episodes)}
 
     def write(self, tx: Transaction, *, now: datetime, by: str) -> None:
         """Put everything into the register."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from workbench.consent import Consent
 from workbench.desk import Files, check_evidence
 from workbench.org import OrgRow, Reading, RowAnswer
-from workbench.person import Unsubscribe
+from workbench.person import Unsubscribe, unsubscribed
 from workbench.resubscription import (
     CAUSES,
     MOST_ATTEMPTS,
@@ -210,7 +210,7 @@ def _begin_abort(course: Course, tx: Transaction, intent: Intent, abort: Abort, 
 def _subscribed(tx: Transaction, person_id: str) -> bool:
     """Whether the register would mail a person of a batch: one who was opted out in Salesforce only."""
     episodes = people.unsubscribes(tx, [person_id]).get(person_id, ())
-    return bool(people.by_ids(tx, [person_id])) and all(e.closed_at is not None for e in episodes)
+    return bool(people.by_ids(tx, [person_id])) and not unsubscribed(episodes)
 
 
 def _record_opt_out(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow], *, detail: str) -> None:
