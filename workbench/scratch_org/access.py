@@ -1,7 +1,6 @@
 """Who is calling, what the API offers, and what is left of today's requests."""
 
 import base64
-import binascii
 import hmac
 from typing import Any
 from urllib.parse import parse_qsl
@@ -60,7 +59,7 @@ def _credentials(call: Call, form: dict[str, str]) -> tuple[str, str]:
         return form.get("client_id", ""), form.get("client_secret", "")
     try:
         client, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return "", ""
     return client, secret
 
@@ -87,8 +86,14 @@ def userinfo(org: Org, call: Call) -> Reply:
 
 def versions(_org: Org, _call: Call) -> Reply:
     """GET /services/data, the one resource without a session."""
-    numbers = [f"{n}.0" for n in range(OLDEST_VERSION, NEWEST_VERSION + 1)]
-    return Reply(body=[{"label": "Scratch Org", "url": base_path(n), "version": n} for n in numbers])
+    numbers = range(OLDEST_VERSION, NEWEST_VERSION + 1)
+    return Reply(body=[{"label": _season(n), "url": base_path(f"{n}.0"), "version": f"{n}.0"} for n in numbers])
+
+
+def _season(version: int) -> str:
+    """The release that brought a version: three a year, 31 came with Summer '14."""
+    since = version - 31
+    return f"{('Summer', 'Winter', 'Spring')[since % 3]} '{14 + (since + 2) // 3}"
 
 
 def resources(_org: Org, call: Call) -> Reply:

@@ -36,7 +36,7 @@ def write(org: Org, order: dict[str, Any]) -> dict[str, Any]:
 
 def delete(org: Org, order: dict[str, Any]) -> dict[str, Any]:
     """{"object", "id", "user"?}: into the recycle bin."""
-    kind, record_id = org.kind(str(order["object"])), _id(order["id"])
+    kind, record_id = _with_a_bin(org, order), _id(order["id"])
     org.records.existing(kind, record_id)
     org.records.delete(kind, record_id, _author(org, order))
     return {"id": record_id}
@@ -49,9 +49,11 @@ def convert(org: Org, order: dict[str, Any]) -> dict[str, Any]:
 
 def merge(org: Org, order: dict[str, Any]) -> dict[str, Any]:
     """{"object", "master", "loser", "user"?}."""
-    kind = org.kind(str(order["object"]))
-    org.records.merge(kind, _id(order["master"]), _id(order["loser"]), _author(org, order))
-    return {"master": _id(order["master"])}
+    kind, master, loser = _with_a_bin(org, order), _id(order["master"]), _id(order["loser"])
+    if master == loser:
+        raise ValueError("A record can't be merged into itself")
+    org.records.merge(kind, master, loser, _author(org, order))
+    return {"master": master}
 
 
 def clock(org: Org, order: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +148,13 @@ def carry_out(org: Org, hooks: Iterable[Hook], *, after: bool) -> None:
 def _author(org: Org, order: dict[str, Any]) -> Author:
     at = instant(str(order["at"])) if order.get("at") else None
     return Author(org.records.user(str(order.get("user", "Olga Admin"))), at=at, system=bool(order.get("system")))
+
+
+def _with_a_bin(org: Org, order: dict[str, Any]) -> ObjectType:
+    kind = org.kind(str(order["object"]))
+    if not kind.writable:
+        raise ValueError(f"A {kind.name} can't be deleted")
+    return kind
 
 
 def _id(text: Any) -> str:

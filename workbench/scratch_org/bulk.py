@@ -4,10 +4,10 @@ A finished job keeps its lines, so a page can be read again under the same locat
 """
 
 import base64
-import binascii
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -159,7 +159,7 @@ def _csv_lines(rows: Iterator[list[str]]) -> Iterator[str]:
 
 def _page(call: Call, total: int) -> tuple[int, int]:
     most = call.params.get("maxRecords", "")
-    if most and not (most.isdigit() and int(most)):
+    if most and not re.fullmatch(r"0*[1-9]\d{0,8}", most, re.ASCII):
         raise OrgError(400, "INVALIDREQUEST", "maxRecords has to be a positive number")
     locator = call.params.get("locator", "")
     return (_position(locator) if locator else 0), int(most) if most else max(total, 1)
@@ -172,9 +172,12 @@ def position_locator(position: int) -> str:
 
 def _position(locator: str) -> int:
     try:
-        return int(base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4)))
-    except (ValueError, binascii.Error) as error:
-        raise OrgError(400, "INVALID_QUERY_LOCATOR", "invalid query locator") from error
+        found = base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4))
+    except ValueError:
+        found = b""
+    if not re.fullmatch(rb"\d{1,9}", found):
+        raise OrgError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+    return int(found)
 
 
 def _job(org: Org, job_id: str) -> dict[str, Any]:

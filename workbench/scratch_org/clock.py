@@ -46,7 +46,10 @@ def instant(text: str) -> datetime:
     """
     if not _INSTANT.fullmatch(text):
         raise ValueError(f"Not an instant with a zone: {text!r}")
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"Beyond the calendar: {text}") from error
 
 
 def http_date(at: datetime) -> str:

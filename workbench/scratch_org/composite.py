@@ -105,7 +105,7 @@ class _Run:
         for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
             try:
                 value = value[key] if key else value[int(index)]
-            except (KeyError, IndexError, TypeError) as error:
+            except (KeyError, IndexError, TypeError, ValueError) as error:
                 message = f"Invalid reference specified. No value for {name}{path} found in {name}"
                 raise OrgError(400, "PROCESSING_HALTED", message) from error
         return value

@@ -38,11 +38,21 @@ def _plan(org: Org, name: str, order: dict[str, Any]) -> Reply:
             org.faults.add_lottery({k: v for k, v in order.items() if k not in ("clear", "plan")})
         return Reply(body={"planned": len(org.faults.plan), "lotteries": len(org.faults.lotteries)})
     if name == "hooks":
+        _check_actions(order)
         org.faults.add_hook(order)
         return Reply(body={"hooks": len(org.faults.hooks)})
     if name == "stop":
         return Reply(body={"stopping": True})
     return Reply(404, {"error": f"No such control: {name}"})
+
+
+def _check_actions(order: dict[str, Any]) -> None:
+    """Refuse a hook whose actions don't exist before it is planned, not in the middle of a request."""
+    actions = order.get("do") or []
+    for entry in actions if isinstance(actions, list) else [actions]:
+        unknown = set(entry) - set(ACTIONS) if isinstance(entry, dict) else ()
+        if unknown:
+            raise ValueError(f"Unknown action {sorted(unknown)[0]!r}; known: {', '.join(ACTIONS)}")
 
 
 def _look(org: Org, name: str, since: int) -> Reply:

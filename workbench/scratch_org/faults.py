@@ -117,7 +117,8 @@ class Faults:
                 self.add_lottery(options)
                 continue
             kind = _kind(options.pop("kind", ""))
-            self.plan.append(Fault(kind, _matcher(options.pop("on", None), options), options))
+            matcher = _matcher(options.pop("on", None), options)
+            self.plan.append(Fault(kind, matcher, _options(options)))
 
     def add_lottery(self, entry: dict[str, Any]) -> None:
         """{"seed", "rate", "kinds", "on"?, "times"?, "contains"?, "options"?: {kind: {...}}}; every data request by default.
@@ -131,7 +132,8 @@ class Faults:
         if not kinds or not 0 <= rate <= 1:
             raise ValueError("A lottery needs 'kinds' and a 'rate' from 0 to 1")
         matcher = _matcher(options.pop("on", "* ^/services/data/"), options)
-        self.lotteries.append(Lottery(matcher, str(options.get("seed", 0)), rate, kinds, dict(options.get("options", {}))))
+        by_kind = {_kind(kind): _options(dict(o)) for kind, o in options.get("options", {}).items()}
+        self.lotteries.append(Lottery(matcher, str(options.get("seed", 0)), rate, kinds, by_kind))
 
     def add_hook(self, entry: dict[str, Any]) -> None:
         """Plan a hook.
@@ -142,6 +144,8 @@ class Faults:
         if ("before" in entry) == ("after" in entry) or not entry.get("do"):
             raise ValueError("A hook needs 'before' or 'after', and 'do'")
         actions = entry["do"] if isinstance(entry["do"], list) else [entry["do"]]
+        if not all(isinstance(a, dict) and all(isinstance(order, dict) for order in a.values()) for a in actions):
+            raise ValueError("'do' has to be {action: order} or a list of such")
         on = entry["after"] if "after" in entry else entry["before"]
         self.hooks.append(Hook(_matcher(on, dict(entry)), "after" in entry, actions))
 
@@ -165,6 +169,30 @@ def _kind(name: Any) -> str:
     if name not in KINDS:
         raise ValueError(f"Unknown fault kind {name!r}; known: {', '.join(sorted(KINDS))}")
     return str(name)
+
+
+_BOUNDS = {
+    "seconds": (-(10**8), 10**8),
+    "status": (400, 599),
+    "retry_after": (0, 10**6),
+    "keep": (0, 1),
+    "rows": (-1, 10**9),
+}
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a fault, checked when it is planned and not only when it strikes.
+
+    Raises:
+        ValueError: a number that is none or out of bounds, ids that are no list.
+    """
+    for name, (low, high) in _BOUNDS.items():
+        value = given.get(name, low)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"{name} has to be a number from {low} to {high}")
+    if not isinstance(given.get("ids", []), list):
+        raise ValueError("ids has to be a list")  # noqa: TRY004 - wrong data, not a wrong call
+    return given
 
 
 def _matcher(on: Any, options: dict[str, Any]) -> Matcher:

@@ -68,14 +68,14 @@ def user_by_assertion(org: Org, assertion: str) -> str:
     try:
         found = claims(assertion, public_key(pem))
         expires = float(found["exp"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("invalid assertion") from error
     if found.get("iss") != org.client_id:
         raise ValueError("client identifier invalid")
     audience = str(found.get("aud", ""))
     if audience.rstrip("/") != org.address and not _AUDIENCE.fullmatch(audience):
         raise ValueError("audience is invalid")
-    if expires <= org.clock.now().timestamp():
+    if not expires > org.clock.now().timestamp():
         raise ValueError("expired authorization code")
     user = _user(org, str(found.get("sub", "")))
     if user is None:

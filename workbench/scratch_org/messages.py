@@ -1,22 +1,27 @@
 """What goes over the wire: a call, a reply, and the error that becomes one."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 JSON_TYPE = "application/json;charset=UTF-8"
+MOST_NESTED = 100
 
 
 class OrgError(Exception):
     """An error as Salesforce answers it: HTTP status, errorCode, message, fields."""
 
-    def __init__(self, status: int, code: str, message: str, fields: list[str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, fields: list[str] | None = None, *, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
         self.code = code
         self.message = message
         self.fields = fields
+        self.headers = headers or {}
 
     def body(self) -> list[dict[str, Any]]:
         """The request-level form: ``[{"message", "errorCode"[, "fields"]}]``."""
@@ -91,12 +96,9 @@ class Call:
             OrgError: 400 JSON_PARSER_ERROR.
         """
         try:
-            found = json.loads(self.body)
-            if b"\\ud" in self.body.lower():
-                json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+            return parsed_json(self.body)
         except ValueError as error:
             raise OrgError(400, "JSON_PARSER_ERROR", "The HTTP entity body is required, but cannot be read as JSON.") from error
-        return found
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object.
@@ -112,6 +114,35 @@ class Call:
     def is_locked(self, record_id: str) -> bool:
         """Whether an injected row lock covers the record; an empty set of locks covers all."""
         return self.locked is not None and (not self.locked or record_id in self.locked)
+
+
+def parsed_json(body: bytes) -> Any:
+    """JSON as Salesforce reads it: whole characters, finite numbers, not too deep.
+
+    Raises:
+        ValueError: it is no such JSON.
+    """
+    text = body.decode(json.detect_encoding(body))
+    try:
+        found = json.loads(text, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("Nested too deeply") from error
+    if "\\ud" in text.lower():
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    level = [found]
+    for _ in range(MOST_NESTED):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return found
+    raise ValueError("Nested too deeply")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number in JSON")
 
 
 def not_found() -> OrgError:

@@ -16,6 +16,7 @@ from .tables import Tables
 
 API_VERSION = "64.0"
 OLDEST_VERSION, NEWEST_VERSION = 31, 66
+YEARS = range(1970, 3000)
 LIVES_OF_LOCATOR = timedelta(days=2)
 DEFAULT_DAILY_REQUESTS = 1_000_000
 
@@ -72,10 +73,15 @@ class Org:
         self.tables.keep("permissions", json.dumps(self.permissions.rules()))
 
     def move_clock(self, *, advance: float = 0, at: str | None = None, frozen: bool | None = None) -> datetime:
-        """Move the clock by seconds or to an instant, stop it or let it go; kept across a restart (but not stopped)."""
-        if at is not None:
-            self.clock.set(instant(at))
-        self.clock.set(self.clock.now() + timedelta(seconds=advance))
+        """Move the clock by seconds or to an instant, stop it or let it go; kept across a restart (but not stopped).
+
+        Raises:
+            ValueError, OverflowError: that is no time, or none that a clock should show.
+        """
+        target = (self.clock.now() if at is None else instant(at)) + timedelta(seconds=advance)
+        if target.year not in YEARS:
+            raise ValueError(f"The clock goes from {YEARS[0]} to {YEARS[-1]}")
+        self.clock.set(target)
         if frozen is not None:
             self.clock.freeze(frozen)
         self.tables.keep("clock_offset", str(self.clock.offset.total_seconds()))
@@ -98,6 +104,8 @@ class Org:
 
     def set_limits(self, *, maximum: int | None = None, used: int | None = None) -> None:
         """Set the daily request allocation or how much of it is gone."""
+        if not all(n is None or (type(n) is int and 0 <= n < 2**31) for n in (maximum, used)):
+            raise ValueError("max and used have to be whole numbers")
         self.max_requests = self.max_requests if maximum is None else maximum
         self.used_requests = self.used_requests if used is None else used
         self.tables.keep("max_requests", str(self.max_requests))

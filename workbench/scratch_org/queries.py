@@ -7,20 +7,22 @@ import secrets
 from .clock import instant, stamp
 from .messages import Call, OrgError, Reply
 from .org import LIVES_OF_LOCATOR, Org, base_path
-from .soql import Selection, parsed, translated
+from .soql import Selection, parsed, translated, within_bounds
 
-_BATCH = re.compile(r"batchSize\s*=\s*(\d+)", re.IGNORECASE)
-_LOCATOR = re.compile(r"(01g\w+)-(\d+)", re.ASCII)
+_BATCH = re.compile(r"batchSize\s*=\s*(\d{1,9})\b", re.IGNORECASE | re.ASCII)
+_LOCATOR = re.compile(r"(01g\w+)-(\d{1,9})", re.ASCII)
 
 
 def query(org: Org, call: Call) -> Reply:
     """GET vX/query?q="""
-    return _first_page(org, call, every=False)
+    with within_bounds():
+        return _first_page(org, call, every=False)
 
 
 def query_all(org: Org, call: Call) -> Reply:
     """GET vX/queryAll?q= : deleted records too."""
-    return _first_page(org, call, every=True)
+    with within_bounds():
+        return _first_page(org, call, every=True)
 
 
 def _first_page(org: Org, call: Call, *, every: bool) -> Reply:

@@ -53,13 +53,15 @@ _DATA_ROUTES: list[tuple[re.Pattern[str], dict[str, Handler]]] = [
         (f"{_INGEST}/{_OUTCOMES}", {"GET": ingest.results}),
     )
 ]
-_DATA = re.compile(r"/services/data/v(?P<version>\d+\.\d)(?:/(?P<rest>.*))?")
-_SOAP = re.compile(r"/services/Soap/u/(?P<version>\d+\.\d)(?:/\w+)?")
+_DATA = re.compile(r"/services/data/v(?P<version>\d{1,3}\.0)(?:/(?P<rest>.*))?", re.ASCII | re.DOTALL)
+_SOAP = re.compile(r"/services/Soap/u/(?P<version>\d{1,3}\.0)(?:/\w+)?", re.ASCII)
 
 
 def answer(org: Org, call: Call) -> Reply:
     """The reply to a request from the network: session, limits, route. OrgErrors become replies."""
     path = call.path.rstrip("/")
+    if call.method == "POST" and "_HttpMethod" in call.params:  # for clients that can't send PATCH or DELETE
+        call.method = call.params["_HttpMethod"].upper()
     try:
         with org.tables.atomic():
             if path == "/services/oauth2/token" and call.method == "POST":
@@ -75,7 +77,7 @@ def answer(org: Org, call: Call) -> Reply:
             org.count_request()
         return subrequest(org, call)
     except OrgError as error:
-        return Reply(error.status, error.body())
+        return Reply(error.status, error.body(), error.headers)
 
 
 def subrequest(org: Org, call: Call) -> Reply:
@@ -86,7 +88,7 @@ def subrequest(org: Org, call: Call) -> Reply:
         with org.tables.atomic():
             reply = _routed(org, call)
     except OrgError as error:
-        reply = Reply(error.status, error.body())
+        reply = Reply(error.status, error.body(), error.headers)
     carry_out(org, hooks, after=True)
     return reply
 
@@ -109,10 +111,13 @@ def _route(method: str, path: str) -> tuple[Handler, dict[str, Any]]:
     allowed: dict[str, Handler] = {}
     for pattern, methods in _DATA_ROUTES:
         match = pattern.fullmatch(path)
-        if match and method in methods:
-            return methods[method], match.groupdict()
+        # A HEAD request is answered like a GET; the server leaves the body out.
+        handler = methods.get("GET" if method == "HEAD" else method)
+        if match and handler:
+            return handler, match.groupdict()
         allowed |= methods if match else {}
     if allowed:
-        message = f"HTTP Method '{method}' not allowed. Allowed are {', '.join(sorted(allowed))}"
-        raise OrgError(405, "METHOD_NOT_ALLOWED", message)
+        names = ",".join(sorted({*allowed, *(["HEAD"] if "GET" in allowed else [])}))
+        message = f"HTTP Method '{method[:20]}' not allowed. Allowed are {names}"
+        raise OrgError(405, "METHOD_NOT_ALLOWED", message, headers={"Allow": names})
     raise not_found()

@@ -20,7 +20,7 @@ from . import logins
 from .loading import load, read_lines
 from .org import API_VERSION, Org
 from .people import generate_people
-from .web import ApiDoor, ControlDoor, Transports, application
+from .web import ApiDoor, ControlDoor, Transports
 
 _LOG = logging.getLogger("scratch_org")
 
@@ -89,7 +89,7 @@ async def _serve(org: Org, sockets: tuple[socket.socket, socket.socket], ready: 
     transports: Transports = {}
     stopped = asyncio.Event()
     doors = (ApiDoor(org, transports), ControlDoor(org, stopped.set))
-    servers = [_Server(_config(application(door), transports)) for door in doors]
+    servers = [_Server(_config(door, transports)) for door in doors]
     running = [asyncio.create_task(s.serve(sockets=[sock])) for s, sock in zip(servers, sockets, strict=True)]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

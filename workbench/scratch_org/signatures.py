@@ -8,9 +8,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 from typing import Any
+
+from .messages import parsed_json
 
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _RSA = bytes.fromhex("06092a864886f70d010101")
@@ -53,11 +54,11 @@ def claims(assertion: str, key: PublicKey) -> dict[str, Any]:
     if len(parts) != 3:
         raise ValueError("No JWT")
     header, body, signature = (_decoded(p) for p in parts)
-    if json.loads(header).get("alg") != "RS256":
+    if parsed_json(header).get("alg") != "RS256":
         raise ValueError("Not RS256")
     if not _genuine(f"{parts[0]}.{parts[1]}".encode(), signature, key):
         raise ValueError("Wrong signature")
-    found = json.loads(body)
+    found = parsed_json(body)
     if not isinstance(found, dict):
         raise ValueError("No claims")  # noqa: TRY004 - wrong data, not a wrong call
     return found

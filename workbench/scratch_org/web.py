@@ -1,28 +1,26 @@
-"""The two HTTP applications: the API and the control port, on Starlette.
+"""The two HTTP applications (ASGI): the API and the control port.
 
 A request is carried out in one go between two awaits, so the org behaves as if it took one request after another.
 """
 
 import asyncio
-import json
 import logging
 import re
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from .actions import carry_out
+from .bodies import received
 from .clock import http_date, stamp
 from .control import answer as control_answer
 from .faults import Fault, Hook
-from .messages import Call, OrgError, Reply
+from .messages import Call, OrgError, Reply, parsed_json
 from .org import Org
 from .page import page
 from .rest import answer
@@ -60,13 +58,16 @@ class ApiDoor:
             await self.respond(refusal, scope, receive, send)
             return
         try:
-            body = await request.body()
+            body = await received(request)
         except ClientDisconnect:
+            return
+        except OrgError as error:
+            await self.respond(Reply(error.status, error.body()), scope, receive, send)
             return
         call = Call(
             method=request.method,
-            path=request.url.path,
-            params=dict(parse_qsl(request.url.query, keep_blank_values=True)),
+            path=scope["path"],
+            params=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
             headers={k.lower(): v for k, v in request.headers.items()},
             body=body,
             number=self.org.next_request(),
@@ -95,7 +96,7 @@ class ApiDoor:
         if any(f.kind == "expire_token" for f in early):
             self.org.expire_tokens()
         call.locked = _locks(faults)
-        if not call.path.strip("/") and call.method == "GET":
+        if not call.path.strip("/") and call.method in ("GET", "HEAD"):
             return page(self.org, watch="watch" in call.params)
         stopped, reply = _faulty(early)
         if not stopped:
@@ -161,38 +162,36 @@ class ControlDoor:
         refusal = _refused(request)
         if refusal is None and "origin" in request.headers:
             refusal = Reply(403, {"error": "The control port is not for web pages"})
-        reply = refusal or await self.handled(request)
+        try:
+            reply = refusal or await self.handled(request)
+        except ClientDisconnect:
+            return
         response = Response(reply.encoded(), reply.status, reply.headers, reply.media_type)
         await response(scope, receive, send)
-        if reply.status == 200 and request.url.path == "/stop":
+        if reply.status == 200 and scope["path"] == "/stop":
             self.stop()
 
     async def handled(self, request: Request) -> Reply:
         """The reply to a control request; a wrong order gets 400 with a sentence."""
         try:
-            body = json.loads(await request.body() or b"{}")
+            body = parsed_json(await request.body() or b"{}")
             if not isinstance(body, dict):
                 return Reply(400, {"error": "The order has to be a JSON object"})
-            params = dict(parse_qsl(request.url.query))
-            return control_answer(self.org, request.method, request.url.path, body, params)
+            params = dict(parse_qsl(request.scope["query_string"].decode("latin-1")))
+            return control_answer(self.org, request.method, request.scope["path"], body, params)
         except OrgError as error:
             return Reply(400, {"error": f"{error.code}: {error.message}"})
         except KeyError as error:
             return Reply(400, {"error": f"Missing: {error}"})
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, ArithmeticError, AttributeError, IndexError) as error:
             return Reply(400, {"error": str(error)})
-
-
-def application(door: Callable[[Scope, Receive, Send], Awaitable[None]]) -> Starlette:
-    """A Starlette application that hands everything to one door."""
-    return Starlette(routes=[Mount("/", app=door)])
 
 
 def _refused(request: Request) -> Reply | None:
     """Refuse requests that don't name this machine (DNS rebinding), or whose head is too long for Salesforce."""
     if not _LOCAL.fullmatch(request.headers.get("host", "")):
         return Reply(421, OrgError(421, "MISDIRECTED_REQUEST", "This host is not served here").body())
-    uri = len(request.url.path) + len(request.url.query) + 1
+    uri = len(request.scope["raw_path"]) + len(request.scope["query_string"]) + 1
     if uri > LONGEST_HEAD:
         return Reply(414, OrgError(414, "URI_TOO_LONG", "The URI is too long: 16,384 bytes are allowed").body())
     if uri + sum(len(k) + len(v) + 4 for k, v in request.headers.raw) > LONGEST_HEAD:

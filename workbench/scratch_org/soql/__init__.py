@@ -4,6 +4,7 @@ Whatever isn't known is refused with MALFORMED_QUERY, INVALID_FIELD or INVALID_T
 """
 
 from .grammar import Query, parsed
+from .shapes import within_bounds
 from .translation import Selection, translated
 
-__all__ = ["Query", "Selection", "parsed", "translated"]
+__all__ = ["Query", "Selection", "parsed", "translated", "within_bounds"]

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from ..messages import OrgError
 from .periods import COUNTED, PLAIN
-from .words import Word, malformed, unquoted, words
+from .words import Word, malformed, placed, unquoted, words
 
 _OPERATORS = ("=", "!=", "<>", "<", "<=", ">", ">=")
 _LITERAL_KINDS = ("string", "datetime", "date", "number")
+_MOST_NESTED = 200  # parentheses and NOT inside one another
+_LONGEST_TEXT = 4_000
+_LARGEST_NUMBER = 2**31 - 1
 _RESERVED = frozenset({"SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "LIKE", "IN", "ORDER", "BY", "LIMIT", "OFFSET", "NULL"})
 
 
@@ -19,6 +22,11 @@ class Literal:
     text: str
     at: int
     days: int = 0
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it stands for null, as the empty text does."""
+        return self.kind == "null" or (self.kind == "string" and not self.text)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,8 @@ class _Reader:
         self.soql = soql
         self.words = words(soql)
         self.next = 0
-        self.depth = 0
+        self.nested = 0
+        self.in_subquery = False
 
     @property
     def word(self) -> Word:
@@ -184,7 +193,10 @@ class _Reader:
     def number(self) -> int:
         if self.word.kind != "number" or not self.word.text.isdigit():
             raise self.unexpected()
-        return int(self.take().text)
+        text = self.take().text.lstrip("0") or "0"
+        if len(text) > len(str(_LARGEST_NUMBER)) or int(text) > _LARGEST_NUMBER:
+            raise OrgError(400, "NUMBER_OUTSIDE_VALID_RANGE", f"Value {text[:20]} is outside the valid range of an integer")
+        return int(text)
 
     def condition(self) -> Condition:
         """One level: terms joined by AND or by OR; both need parentheses, as in Salesforce."""
@@ -198,13 +210,21 @@ class _Reader:
         return Junction(operator, tuple(terms)) if operator else terms[0]
 
     def term(self) -> Condition:
+        if not self.word.is_("NOT", "("):
+            return self.comparison()
+        self.nested += 1
+        if self.nested > _MOST_NESTED:
+            message = f"The conditions are nested too deeply: {_MOST_NESTED} levels are allowed"
+            raise OrgError(400, "QUERY_TOO_COMPLICATED", placed(self.soql, self.word.at, message))
+        inner: Condition
         if self.taken("NOT"):
-            return Negation(self.term())
-        if self.taken("("):
+            inner = Negation(self.term())
+        else:
+            self.take()
             inner = self.condition()
             self.expect(")")
-            return inner
-        return self.comparison()
+        self.nested -= 1
+        return inner
 
     def comparison(self) -> Condition:
         field = self.name()
@@ -222,19 +242,19 @@ class _Reader:
         return Comparison(field, "!=" if operator == "<>" else operator, self.literal())
 
     def membership(self, field: Word, *, negated: bool) -> Membership:
-        if self.word.is_("(") and self.depth == 0 and self.words[self.next + 1].is_("SELECT"):
+        if self.word.is_("(") and not self.in_subquery and self.words[self.next + 1].is_("SELECT"):
             return Membership(field, negated, (), self.subquery())
         return Membership(field, negated, self.literals())
 
     def subquery(self) -> Query:
         """The inner query of a semi-join: one field, an object, conditions; nothing else, and none inside another."""
         self.expect("(")
-        self.depth += 1
+        self.in_subquery = True
         self.expect("SELECT")
         fields = (self.name(),)
         self.expect("FROM")
         found = Query(self.soql, fields, False, self.name(), self.condition() if self.taken("WHERE") else None)
-        self.depth -= 1
+        self.in_subquery = False
         self.expect(")")
         return found
 
@@ -250,7 +270,10 @@ class _Reader:
         word = self.word
         if word.kind == "string":
             self.take()
-            return Literal("pattern" if pattern else "string", unquoted(self.soql, word, pattern=pattern), word.at)
+            text = unquoted(self.soql, word, pattern=pattern)
+            if len(text) > _LONGEST_TEXT:
+                raise malformed(self.soql, word.at, f"Maximum SOQL criterion length is {_LONGEST_TEXT}")
+            return Literal("pattern" if pattern else "string", text, word.at)
         if word.kind in _LITERAL_KINDS:
             self.take()
             return Literal(word.kind, word.text, word.at)

@@ -7,7 +7,7 @@ exactly, in either length.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from ..clock import instant, stamp
@@ -17,7 +17,10 @@ from ..messages import OrgError
 from ..tables import decoded
 from .grammar import Comparison, Condition, Junction, Literal, Membership, Negation, Order, Query
 from .periods import period
+from .shapes import flattened, joined
 from .words import Word, malformed, placed
+
+MOST_LEVELS, MOST_PARENTS = 5, 55  # "Understanding Relationship Query Limitations" in the SOQL and SOSL Reference
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def translated(
         parameters.append(json.dumps(list(ids)))
     else:
         if query.where is not None:
-            conditions.append(writer.condition(query.where))
+            conditions.append(writer.condition(flattened(query.where)))
             parameters.extend(writer.parameters)
         if kind.has("IsDeleted") and not every:
             conditions.append('t0."IsDeleted" = 0')
@@ -143,6 +146,8 @@ class _Writer:
         *steps, last = word.text.split(".")
         kind, alias = self.kind, "t0"
         path: tuple[str, ...] = ()
+        if len(steps) > MOST_LEVELS:
+            raise self.invalid(word, f"a relationship path can have {MOST_LEVELS} levels at most")
         for step in steps:
             if not path and step.lower() == self.kind.name.lower() and kind.relation(step) is None:
                 continue
@@ -160,6 +165,9 @@ class _Writer:
         if path not in self.aliases:
             kind = OBJECTS[relation.refers_to.lower()]
             name = f"t{len(self.aliases) + 1}"
+            if len(self.aliases) == MOST_PARENTS:
+                message = f"A query can follow {MOST_PARENTS} relationships at most"
+                raise OrgError(400, "QUERY_TOO_COMPLICATED", message)
             join = f' LEFT JOIN "{kind.name}" {name} ON {name}."Id" = {alias}."{relation.name}"'
             self.aliases[path] = (name, kind, join)
         name, kind, _ = self.aliases[path]
@@ -186,7 +194,7 @@ class _Writer:
 
     def condition(self, condition: Condition) -> str:
         if isinstance(condition, Junction):
-            return "(" + f" {condition.operator} ".join(self.condition(c) for c in condition.conditions) + ")"
+            return joined(condition.operator, [self.condition(c) for c in condition.conditions])
         if isinstance(condition, Negation):
             return f"NOT COALESCE({self.condition(condition.condition)}, 0)"
         column = self.column(condition.field)
@@ -200,7 +208,7 @@ class _Writer:
 
     def comparison(self, name: str, field: Field, condition: Comparison) -> str:
         literal, operator = condition.literal, condition.operator
-        if literal.kind == "null" or (literal.kind == "string" and not literal.text):
+        if literal.is_null:
             if operator not in ("=", "!="):
                 raise malformed(self.query.soql, literal.at, "unexpected token: 'null'")
             return f"{name} IS {'NOT ' if operator == '!=' else ''}NULL"
@@ -217,8 +225,8 @@ class _Writer:
         return f"{name} IS NOT ?" if operator == "!=" else f"{name} {operator} ?"
 
     def membership(self, name: str, field: Field, condition: Membership) -> str:
-        nulls = [e for e in condition.literals if e.kind == "null" or (e.kind == "string" and not e.text)]
-        rest = [e for e in condition.literals if e not in nulls] if nulls else condition.literals
+        rest = [e for e in condition.literals if not e.is_null]
+        nulls = len(rest) < len(condition.literals)
         values = [self.value(field, condition.field, e) for e in rest]
         folded = [v.casefold() for v in values if self.needs_folding(field, v)]
         plain = [v for v in values if not self.needs_folding(field, v)]
@@ -249,7 +257,7 @@ class _Writer:
             raise malformed(query.soql, condition.field.at, message)
         tests = [f'{chosen.alias}."{chosen.field.name}" IS NOT NULL']
         if query.where is not None:
-            tests.append(inner.condition(query.where))
+            tests.append(inner.condition(flattened(query.where)))
         if kind.has("IsDeleted") and not self.every:
             tests.append('t0."IsDeleted" = 0')
         self.parameters.extend(inner.parameters)
@@ -306,6 +314,8 @@ class _Writer:
             return found
         if field.type == "datetime":
             return self.moment(literal)
+        if field.type == "date":
+            return self.day(literal)
         return int(literal.text == "true") if field.type == "boolean" else literal.text
 
     def moment(self, literal: Literal) -> str:
@@ -315,6 +325,12 @@ class _Writer:
             raise malformed(self.query.soql, literal.at, f"line 1 at column {literal.at}: invalid dateTime") from error
         # Rows have whole seconds: a fraction has to sort between them.
         return stamp(at).replace(".000", f".{at.microsecond // 1000:03d}")
+
+    def day(self, literal: Literal) -> str:
+        try:
+            return date.fromisoformat(literal.text).isoformat()
+        except ValueError as error:
+            raise malformed(self.query.soql, literal.at, f"line 1 at column {literal.at}: invalid date") from error
 
     def refuse_unfilterable(self, field: Field, word: Word, what: str) -> None:
         if not field.filterable:

@@ -65,7 +65,18 @@ def unquoted(soql: str, word: Word, *, pattern: bool = False) -> str:
             raise malformed(soql, word.at + 1 + at, f"Invalid string literal: illegal escape '{body[at : at + 2]}'")
         pieces.append(piece)
         at += length
-    return "".join(pieces)
+    return _whole(soql, word, "".join(pieces))
+
+
+def _whole(soql: str, word: Word, text: str) -> str:
+    """The text with pairs of surrogates joined; half a pair is no character, and a NUL would end a LIKE pattern."""
+    try:
+        whole = text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError as error:
+        raise malformed(soql, word.at, "Invalid string literal: half of a surrogate pair") from error
+    if "\0" in whole:
+        raise malformed(soql, word.at, "Invalid string literal: illegal character U+0000")
+    return whole
 
 
 def _escape(text: str, *, pattern: bool) -> tuple[str, int]:
