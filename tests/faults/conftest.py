@@ -1,4 +1,4 @@
-"""One scene and two players for all tests of this package, and the line that sums a run up."""
+"""One scene and two players for all tests of this package, and the lines that sum a run up."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def undisturbed(stage: Stage) -> Judgement:
 
 
 @pytest.fixture
-def tally(undisturbed: Judgement, record_property: Callable[[str, Any], None]) -> Iterator[Tally]:
+def tally(undisturbed: Judgement, request: pytest.FixtureRequest, record_property: Callable[[str, Any], None]) -> Iterator[Tally]:
     """An empty tally, printed at the end of the test run."""
-    made = Tally(boundaries=len(undisturbed.journal))
+    name = request.node.name.removeprefix("test_").replace("_", " ")
+    made = Tally(name=name, boundaries=len(undisturbed.journal))
     yield made
     record_property(SUMMARY, str(made))
 

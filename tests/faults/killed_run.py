@@ -1,159 +1,72 @@
-"""Runs batches in processes of their own and kills them at numbered boundaries. Started as a program, driven over stdin.
+"""Runs batches in processes of their own and kills them. Started as a program, driven over stdin.
 
-Everything is imported once; each order then forks: a scratch org on a copied database, or a process that runs one batch. A
-boundary lies before and after every commit of a write transaction and every HTTP exchange of the running process. Each one
-is a line of the journal, so that the oracle knows the order of things without asking the engine. Nothing of the product is
-changed but the jitter between repeated requests, and what a `broken` worker is to do wrong.
+Everything is imported once; each order then forks: a scratch org on a copied database, or a process that runs one batch. Nothing
+of the product is changed but the jitter between repeated requests, the clock where that is the trial, and what a `broken` worker
+is to do wrong. Children share what SQLAlchemy has compiled, as one long-lived process would.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import json
 import os
+import resource
+import select
 import signal
-import sqlite3
 import sys
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import filelock  # noqa: F401 - what a run imports late is imported here, so that no child has to
-import requests
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
 
+from faults.boundaries import Boundaries, Order, control, hooked
 from faults.broken import BROKEN
+from workbench import nightly, pull, worker  # noqa: F401 - as above
 from workbench.bench import Workbench
+from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.salesforce import SalesforceOrg  # noqa: F401 - as above
 from workbench.scratch_org import serve
+from workbench.store import database
 from workbench.store.database import Store
-from workbench.worker import course
 
 LONGEST_RUN = 120  # seconds; a child that hangs is ended by the system and fails its test
-MOST_ROUNDS = 6
-Order = dict[str, Any]
+MOST_ROUNDS = 8
+LOCK_WAIT = 0.2
+COMPILED: Any = LRUCache(2_000)
 
 
-class Boundaries:
-    """Counts the boundaries of this process, keeps the journal, and does what is ordered at one of them."""
+def share_compiled() -> None:
+    """Let every engine of this program and its children use the same compiled statements: the dialects are all alike."""
+    SQLiteDialect_pysqlite.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[assignment,method-assign]
+    SQLiteDialect_pysqlite.__hash__ = lambda self: hash(type(self))  # type: ignore[assignment,method-assign]
+    make = database._engine
 
-    def __init__(self, order: Order) -> None:
-        self.order = order
-        self.count = 0
-        self.quiet = False
-        self.register = Path(order["workspace"]) / "register.db"
-        self.journal = os.open(order["journal"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    def engine(*args: Any) -> sa.Engine:
+        made = make(*args)
+        made._compiled_cache = COMPILED
+        return made
 
-    def reached(self, at: str, what: str, **facts: Any) -> None:
-        """One boundary: note it, then kill or inject if this is the one."""
-        if self.quiet:
-            return
-        self.count += 1
-        self.note(n=self.count, at=at, what=what, victim=self._victim(), **facts)
-        if self.count == self.order.get("kill_at"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.count == self.order.get("inject", {}).get("at"):
-            self.inject()
-        if self.count == self.order.get("hold", {}).get("at"):
-            self.hold()
-
-    def inject(self) -> None:
-        """The opt-out of the victim that was ordered, as another process or another user would make it."""
-        what, self.quiet = self.order["inject"]["what"], True
-        if what == "local":
-            with Workbench.open(self.order["workspace"]) as other:
-                other.unsubscribe(self.order["victim"], source="clicked_link")
-        elif what == "late":
-            send_late(self.order["inject"]["request"])
-        else:
-            for action in self.order["actions"][what]:
-                control(self.order["control_url"], "/write", action)
-        self.quiet = False
-        self.note(injected=what, victim=self._victim())
-
-    def hold(self) -> None:
-        """Say that this boundary is reached, and go on when told to: both by named pipes."""
-        Path(self.order["hold"]["reached"]).write_text("reached", encoding="utf-8")
-        Path(self.order["hold"]["go_on"]).read_text(encoding="utf-8")
-
-    def note(self, **line: Any) -> None:
-        """One line of the journal, in one write: it survives the process."""
-        os.write(self.journal, json.dumps(line).encode() + b"\n")
-
-    def committed(self) -> int:
-        """How many events are on the trail for everybody to see."""
-        return int(self._one("SELECT count(*) FROM trail_event")[0])
-
-    def _victim(self) -> str:
-        found = self._one("SELECT state FROM intent WHERE person_id = ?", self.order["victim"])
-        return str(found[0])
-
-    def _one(self, query: str, *values: str) -> Any:
-        connection = sqlite3.connect(f"file:{self.register}?mode=ro", uri=True)
-        try:
-            return connection.execute(query, values).fetchone()
-        finally:
-            connection.close()
+    database._engine = engine
 
 
-def hooked(boundaries: Boundaries) -> None:
-    """Put the boundaries around what this process commits and sends."""
-    write, send = Store.write, requests.Session.send
-
-    @contextmanager
-    def counted_write(self: Store) -> Iterator[Any]:
-        with write(self) as tx:
-            yield tx
-            boundaries.reached("tx:before", "commit")
-        boundaries.reached("tx:after", "commit")
-
-    def counted_send(self: requests.Session, request: Any, **options: Any) -> Any:
-        what, rows = meaning(request)
-        facts = {"rows": rows, "trail": boundaries.committed()} if rows else {}
-        if what == "clear":
-            facts["request"] = {"url": request.url, "headers": dict(request.headers), "body": text_of(request)}
-        boundaries.reached("http:before", what, **facts)
-        reply = send(self, request, **options)
-        boundaries.reached("http:after", what)
-        return reply
-
-    Store.write, requests.Session.send = counted_write, counted_send  # type: ignore[method-assign]
-    course.random = SimpleNamespace(uniform=lambda *_: 0.0)  # type: ignore[assignment]  # no waiting between attempts
-
-
-def meaning(request: Any) -> tuple[str, list[str]]:
-    """What a request is (read, clear, opt_out, other) and which records it writes."""
-    path = request.url.partition("?")[0]
-    if path.endswith("/composite"):
-        parts = json.loads(text_of(request))["compositeRequest"]
-        rows = [p["url"].rpartition("/")[2] for p in parts if p["method"] == "PATCH"]
-        return ("clear", rows) if rows else ("read", [])
-    if path.endswith("/composite/sobjects"):
-        return "opt_out", [r["id"] for r in json.loads(text_of(request))["records"]]
-    return "other", []
-
-
-def text_of(request: Any) -> str:
-    """The body of a prepared request."""
-    return request.body.decode() if isinstance(request.body, bytes) else str(request.body or "")
-
-
-def control(url: str, path: str, payload: Order) -> None:
-    """One order to the org's control port."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    order = urllib.request.Request(url + path, json.dumps(payload).encode(), {"Content-Type": "application/json"})
-    opener.open(order, timeout=60).close()
-
-
-def send_late(request: Order) -> None:
-    """A request that had left when its process died, and arrives only now."""
-    with requests.Session() as session:
-        session.trust_env = False
-        url = request["url"].replace("https://", "http://", 1)
-        session.post(url, data=request["body"].encode(), headers=request["headers"], timeout=60)
+def limited(order: Order) -> None:
+    """No more room: so many pages in the register, or so many bytes in any file (the write-ahead log's turn comes first)."""
+    if pages := order.get("pages"):
+        sa.event.listen(
+            sa.pool.Pool, "connect", lambda connection, _: connection.execute(f"PRAGMA max_page_count = {int(pages)}").close()
+        )
+    if size := order.get("file_size"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    if order.get("by_command"):
+        Store.__init__.__kwdefaults__["lock_wait"] = LOCK_WAIT  # a test does not wait as long as a person would
 
 
 def run(order: Order) -> dict[str, Any]:
@@ -162,36 +75,58 @@ def run(order: Order) -> dict[str, Any]:
         BROKEN[order["broken"]]()
     boundaries = Boundaries(order)
     hooked(boundaries)
-    if order.get("inject", {}).get("at") == 0:
-        boundaries.inject()
+    boundaries.happen(0)
+    limited(order)
+    if order.get("by_command"):
+        return by_command(order, boundaries)
     with Workbench.open(order["workspace"]) as wb:
-        try:
-            outcome = wb.run(order["batch"])
-        except WorkbenchError as error:
-            return {"error": type(error).__name__, "sentence": str(error), "boundaries": boundaries.count}
-        for _ in range(MOST_ROUNDS if order.get("finish") else 0):
-            if outcome.state != "paused":
-                break
-            control(order["control_url"], "/clock", {"advance": 120})
-            outcome = wb.run(order["batch"])
-        first = boundaries.count
-        again = wb.run(order["batch"]) if outcome.state == "finished" else outcome
-        verdict = wb.trail.verify()
-        return {
-            "state": outcome.state,
-            "cause": outcome.cause,
-            "boundaries": first,
-            "again": boundaries.count - first,
-            "same_again": again == outcome,
-            "trail_ok": verdict.ok,
-        }
+        return _finished(wb, order, boundaries) if order.get("finish") else _once(wb, order, boundaries)
+
+
+def _once(wb: Workbench, order: Order, boundaries: Boundaries) -> dict[str, Any]:
+    try:
+        outcome = wb.run(order["batch"])
+    except WorkbenchError as error:
+        return {"error": type(error).__name__, "sentence": str(error), "boundaries": boundaries.count}
+    return {"state": outcome.state, "cause": outcome.cause, "boundaries": boundaries.count}
+
+
+def _finished(wb: Workbench, order: Order, boundaries: Boundaries) -> dict[str, Any]:
+    pauses = []
+    for _ in range(MOST_ROUNDS):
+        said = _once(wb, order, boundaries)
+        if said.get("state") == "finished":
+            break
+        pauses.append(said.get("sentence") or said["cause"])
+        control(order["control_url"], "/clock", {"advance": 120})
+    first = boundaries.count
+    again = _once(wb, order, boundaries) if said.get("state") == "finished" else said
+    said |= (
+        {"pauses": pauses, "again": boundaries.count - first, "same_again": again["state"] == said["state"]}
+        if again.get("state")
+        else {"pauses": pauses}
+    )
+    if order.get("sync"):
+        wb.sync()
+    return said | {"trail_ok": wb.trail.verify().ok}
+
+
+def by_command(order: Order, boundaries: Boundaries) -> dict[str, Any]:
+    """The same by the command line: its exit code, and all that it said."""
+    talk, data = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(talk), contextlib.redirect_stdout(data):
+        code = app.run(["batch", "run", order["batch"], "--workspace", order["workspace"]])
+    boundaries.unlock()
+    return {"code": code, "talk": talk.getvalue(), "boundaries": boundaries.count}
 
 
 def warm(order: Order) -> dict[str, Any]:
     """One run in this process, so that what is imported and computed once is there in every child."""
     with Workbench.open(order["workspace"]) as wb:
         state = wb.run(order["batch"]).state
+        wb.unsubscribe(order["victim"], source="clicked_link")
         wb.trail.verify()
+        wb.sync()
     gc.collect()
     gc.freeze()
     return {"state": state}
@@ -205,10 +140,28 @@ def run_apart(order: Order) -> dict[str, Any]:
         os.close(said)
         _as_child(lambda: os.write(say, json.dumps(run(order)).encode()))
     os.close(say)
+    others = [_bystander(order, some) for some in order.get("meanwhile", ())]
+    if order.get("kill_after") and not select.select([said], [], [], order["kill_after"])[0]:
+        os.kill(child, signal.SIGKILL)
     with os.fdopen(said, encoding="utf-8") as pipe:
         text = pipe.read()
     _, status = os.waitpid(child, 0)
+    for other in others:
+        os.waitpid(other, 0)
     return {"exit": os.waitstatus_to_exitcode(status), "said": json.loads(text) if text else None}
+
+
+def _bystander(order: Order, event: Order) -> int:
+    """A process of its own that lets one thing happen after some time, whatever the run is at."""
+
+    def act() -> None:
+        time.sleep(event["after"])
+        Boundaries(order).one(event)
+
+    child = os.fork()
+    if child == 0:
+        _as_child(act)
+    return child
 
 
 def _as_child(work: Callable[[], Any]) -> None:
@@ -267,6 +220,7 @@ def _serve(options: serve.Options, tell: int) -> None:
 
 def main() -> None:
     """Carry out orders, one JSON line each, until stdin closes."""
+    share_compiled()
     orgs = Orgs()
     for line in sys.stdin:
         order = json.loads(line)

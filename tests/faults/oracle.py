@@ -1,36 +1,25 @@
-"""What must be true at the end, whatever happened: read from the databases and the journal, without asking the engine.
+"""What must be true at the end, whatever happened: from the org's log and ledger and the register's tables, without the engine.
 
-The register and the org are opened with sqlite3 alone. An opt-out that came before the last look at its side must have stopped
-the resubscription on both sides; one that came later must stand on its own side, for the nightly sync to carry over.
+For every person the latest opt-out against the latest consent decides. An opt-out that came before the last look at its side must
+have stopped the resubscription on both sides; one that came later must stand on its own side, and after the nightly sync on both.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import Any
+from itertools import chain
 
-from faults.scene import Scene
+from faults.traces import Evidence, Row, Traces, moment
 
-Row = dict[str, Any]
-ON_FILE = ("clear_intended", "abort_intended", "opt_out_intended")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """Where the traces of one trial lie, and what its processes returned."""
-
-    scene: Scene
-    folder: Path
-    victim: str
-    exits: tuple[int, ...]
-    said: Row
-    hooked: bool
+NOT_RESUBSCRIBED_FOR = {"not_applied", "salesforce_refused", "lease_lost", "no_longer_eligible"}
+"""Why somebody whose consent is the latest word may be opted out again, where requests were made to fail."""
+ANNOUNCED_BY = {"clear": ("clear_intended",), "opt_out": ("abort_intended", "opt_out_intended")}
+STATE_OF = {"clear": ("SENT",), "opt_out": ("ABORTING",)}
 
 
 @dataclass(frozen=True)
@@ -39,197 +28,217 @@ class Judgement:
 
     losses: tuple[str, ...]
     states: Counter[str]
+    causes: Counter[str]
     journal: tuple[Row, ...]
     exits: tuple[int, ...]
-    injected: int
-
-
-class Traces:
-    """Both sides as they stand at the end, and as they stood in the beginning."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        register, org = evidence.folder / "workspace" / "register.db", evidence.folder / "org.db"
-        self.scene, self.victim = evidence.scene, evidence.scene.people[evidence.victim]
-        self.before, self.rows = _org_rows(evidence.scene.database), _org_rows(org)
-        self.episodes_before = _episodes(evidence.scene.workspace / "register.db")
-        self.episodes = _episodes(register)
-        self.intents = {i["person_id"]: i for i in _select(register, "SELECT * FROM intent")}
-        self.ledger = _select(org, "SELECT * FROM opt_out_ledger ORDER BY number")
-        self.requests = [json.loads(r["entry"]) for r in _select(org, "SELECT entry FROM request_log ORDER BY number")]
-        self.us = _select(org, """SELECT "Id" FROM "User" WHERE "Name" = 'Workbench Integration'""")[0]["Id"]
-        self.events = [
-            r | {"payload": json.loads(r["payload"])}
-            for r in _select(register, "SELECT e.seq, e.action, p.payload FROM trail_event e JOIN trail_payload p USING (seq)")
-        ]
-        text = (evidence.folder / "journal.jsonl").read_text(encoding="utf-8")
-        self.journal = tuple(json.loads(line) for line in text.splitlines())
-
-    def open_episodes(self, person_id: str) -> list[Row]:
-        """What keeps a person unsubscribed in the register."""
-        return [e for e in self.episodes if e["person_id"] == person_id and e["closed_at"] is None]
-
-    def flags(self, person_id: str) -> dict[str, bool]:
-        """The opt-out of a person's records."""
-        return {r: bool(self.rows[r]["HasOptedOutOfEmail"]) for r in self.scene.eligible[person_id]}
-
-    @property
-    def injections(self) -> list[int]:
-        """Where in the journal something befell the victim."""
-        return [i for i, line in enumerate(self.journal) if line.get("injected") in ("local", "salesforce")]
+    said: tuple[Row, ...]
+    opt_outs: int
+    faults: Counter[str]
+    requests: tuple[Row, ...]
 
 
 def judge(evidence: Evidence) -> Judgement:
     """Everything that is wrong at the end of a trial."""
     traces = Traces(evidence)
-    losses = [*_process(evidence), *_others(traces), *_cleared_again(traces), *_closed_again(traces), *_unannounced(traces)]
-    for person_id in evidence.scene.eligible:
-        disturbed = person_id == traces.victim and (evidence.hooked or any("injected" in line for line in traces.journal))
-        losses += _victim(traces, lenient=evidence.hooked) if disturbed else _undisturbed(traces, person_id)
-    states = Counter(i["state"] for i in traces.intents.values())
-    injected = len(traces.injections) + any(e["by"] != traces.us for e in traces.ledger)
-    return Judgement(tuple(losses), states, traces.journal, evidence.exits, injected)
-
-
-def _process(evidence: Evidence) -> list[str]:
-    said = evidence.said
-    wrong = [f"the last process ended with {evidence.exits[-1]}"] if evidence.exits[-1] else []
-    wrong += [f"the batch is {said.get('state')}: {said.get('cause')}"] if said.get("state") != "finished" else []
-    wrong += ["the trail does not verify"] if not said.get("trail_ok") else []
-    wrong += [f"running again reached {said.get('again')} boundaries"] if said.get("again") or not said.get("same_again") else []
-    return wrong
-
-
-def _others(traces: Traces) -> list[str]:
-    """Everybody who is not eligible in the batch is exactly as before, on both sides."""
-    ours = {r for records in traces.scene.eligible.values() for r in records}
-    wrong = [f"{r} of somebody else was touched" for r, row in traces.before.items() if r not in ours and traces.rows[r] != row]
-    mine = traces.scene.eligible.keys()
-    kept = [e for e in traces.episodes if e["person_id"] not in mine]
-    return wrong + (
-        ["an episode of somebody else was touched"]
-        if kept != [e for e in traces.episodes_before if e["person_id"] not in mine]
-        else []
+    losses = [*_process(evidence), *_others(traces), *_explained(traces), *_cleared_again(traces), *_closed_again(traces)]
+    losses += chain(_unannounced(traces), _unconditional(traces), _unnoted(traces))
+    for person_id in traces.records:
+        losses += _person(traces, person_id, faulty=evidence.faulty)
+        losses += _carried_over(traces, person_id) if evidence.synced else []
+    faults = Counter(kind for request in traces.requests for kind in request["faults"])
+    faults += Counter(line["injected"] for line in traces.journal if line.get("injected") in ("late", "lock", "clock"))
+    return Judgement(
+        losses=tuple(losses),
+        states=Counter(i["state"] for i in traces.intents.values()),
+        causes=Counter(i["cause"] for i in traces.intents.values() if i["state"] == "ABORTED"),
+        journal=traces.journal,
+        exits=evidence.exits,
+        said=evidence.said,
+        opt_outs=_opt_outs(traces),
+        faults=faults,
+        requests=tuple(traces.requests),
     )
 
 
-def _cleared_again(traces: Traces) -> list[str]:
+def _opt_outs(traces: Traces) -> int:
+    """How many opt-outs others made: ticked in Salesforce, or asked for here."""
+    asked = [e for p in traces.records for e in traces.local(p) if e["source"] == "clicked_link"]
+    return len(asked) + sum(len(traces.foreign(p)) for p in traces.records)
+
+
+def _process(evidence: Evidence) -> Iterator[str]:
+    said, last = evidence.said[-1], evidence.exits[-1]
+    if last:
+        yield f"the last process ended with {last}"
+    if any(code not in (0, -9) for code in evidence.exits[:-1]):
+        yield f"a process ended with {evidence.exits}"
+    if said.get("state") != "finished":
+        yield f"the batch is {said.get('state')}: {said.get('cause') or said.get('sentence')}"
+    if not said.get("trail_ok"):
+        yield "the trail does not verify"
+    if said.get("again") or not said.get("same_again"):
+        yield f"running again reached {said.get('again')} boundaries"
+
+
+def _others(traces: Traces) -> Iterator[str]:
+    """Everybody who is not eligible in the batch is exactly as before, on both sides."""
+    yield from (
+        f"{r} of somebody else was touched" for r, row in traces.before.items() if r not in traces.owner and traces.rows[r] != row
+    )
+    kept, before = (
+        [e for e in some if e["person_id"] not in traces.records] for some in (traces.episodes, traces.episodes_before)
+    )
+    if kept != before:
+        yield "an episode of somebody else was touched"
+
+
+def _explained(traces: Traces) -> Iterator[str]:
+    """The org's ledger tells the whole story: the flags of the beginning and its entries give the flags of the end."""
+    last = max((e["number"] for e in traces.ledger), default=0)
+    for person_id in traces.records:
+        if traces.flags_at(person_id, last) != traces.flags(person_id):
+            yield f"the org's ledger does not explain the records of {person_id}"
+
+
+def _cleared_again(traces: Traces) -> Iterator[str]:
     """No opt-out that somebody else made in Salesforce was cleared by us."""
     opted_out: set[str] = set()
-    lost = []
     for entry in traces.ledger:
         if entry["by"] != traces.us:
             (opted_out.add if entry["new"] else opted_out.discard)(entry["id"])
         elif not entry["new"] and entry["id"] in opted_out:
-            lost.append(f"LOST: the opt-out of {entry['id']} in Salesforce was cleared")
-    return lost
+            yield f"LOST: the opt-out of {entry['id']} in Salesforce was cleared"
 
 
-def _closed_again(traces: Traces) -> list[str]:
-    """No unsubscribe that came after the batch was approved was closed; none ever vanished."""
-    known = {e["unsubscribe_id"] for e in traces.episodes_before}
-    lost = [
-        f"LOST: the unsubscribe {e['unsubscribe_id']} was closed"
-        for e in traces.episodes
-        if e["unsubscribe_id"] not in known and e["closed_at"]
-    ]
-    return lost + (["an unsubscribe vanished"] if known - {e["unsubscribe_id"] for e in traces.episodes} else [])
+def _closed_again(traces: Traces) -> Iterator[str]:
+    """No unsubscribe that came after the batch was approved was closed; none ever vanished; each is on the trail."""
+    for person_id in traces.records:
+        for episode in traces.local(person_id):
+            if episode["closed_at"]:
+                yield f"LOST: the unsubscribe {episode['unsubscribe_id']} was closed"
+            if traces.recorded(episode["unsubscribe_id"]) < 0:
+                yield f"the unsubscribe {episode['unsubscribe_id']} is not on the trail"
+    if {e["unsubscribe_id"] for e in traces.episodes_before} - {e["unsubscribe_id"] for e in traces.episodes}:
+        yield "LOST: an unsubscribe vanished"
 
 
-def _unannounced(traces: Traces) -> list[str]:
-    """Every write was on the trail before it left; every clear that reached the org had the announced stamp as condition."""
-    wrong = []
+def _unannounced(traces: Traces) -> Iterator[str]:
+    """Every write was on the trail, committed, before it left: for this person's intent, these rows and this condition."""
     for line in traces.journal:
-        for record in line.get("rows", ()):
-            told = [e for e in traces.events if e["seq"] < line["trail"] and _announces(e, record, line["what"])]
-            wrong += [] if told else [f"nothing on the trail announced the {line['what']} of {record}"]
-    stamps = {
-        (r["record_id"], datetime.fromisoformat(r["base"]))
-        for e in traces.events
-        if e["action"] == "clear_intended"
-        for r in e["payload"]["rows"]
-    }
+        for record in line.get("rows", ()) if line.get("at") == "http:before" else ():
+            person, what = traces.owner.get(record), line["what"]
+            told = [e for e in traces.events if e["seq"] < line["trail"] and _announces(traces, e, line, record)]
+            if not told:
+                yield f"nothing on the trail announced the {what} of {record}"
+            elif told[-1]["intent_id"] and person and line["states"][person] not in STATE_OF[what]:
+                yield f"the {what} of {record} left while its person was {line['states'][person]}"
+
+
+def _announces(traces: Traces, event: Row, line: Row, record: str) -> bool:
+    if event["action"] not in ANNOUNCED_BY[line["what"]] or traces.owner.get(record) is None:
+        return False
+    if event["intent_id"] not in (None, traces.intents[traces.owner[record]]["intent_id"]):
+        return False
+    if line["what"] == "opt_out":
+        return record in event["payload"]["rows"]
+    return (record, _conditions(line).get(record)) in _bases(event)
+
+
+def _bases(event: Row) -> set[tuple[str, datetime]]:
+    return {(r["record_id"], moment(r["base"])) for r in event["payload"]["rows"]}
+
+
+def _conditions(line: Row) -> dict[str, datetime | None]:
+    """The condition that each row of a noted request was sent with."""
+    parts = json.loads(line["request"]["body"])["compositeRequest"]
+    told = {p["url"].rpartition("/")[2]: p.get("httpHeaders", {}).get("If-Unmodified-Since") for p in parts}
+    return {record: condition and parsedate_to_datetime(condition) for record, condition in told.items()}
+
+
+def _unconditional(traces: Traces) -> Iterator[str]:
+    """By the org's own log: whatever was cleared there was cleared on a stamp that the trail announced for that record."""
+    stamps = set(chain.from_iterable(_bases(e) for e in traces.events if e["action"] == "clear_intended"))
     for write in (w for request in traces.requests for w in request["writes"]):
         if any(new is False for _, new in write.get("opt_out", {}).values()):
             condition = write["condition"] and parsedate_to_datetime(write["condition"])
-            wrong += [] if (write["id"], condition) in stamps else [f"{write['id']} was cleared without its condition"]
-    return wrong
+            if (write["id"], condition) not in stamps:
+                yield f"{write['id']} was cleared without its condition"
 
 
-def _announces(event: Row, record: str, what: str) -> bool:
-    if what == "clear":
-        return event["action"] == "clear_intended" and record in {r["record_id"] for r in event["payload"]["rows"]}
-    return event["action"] in ON_FILE[1:] and record in event["payload"]["rows"]
+def _unnoted(traces: Traces) -> Iterator[str]:
+    """By the org's own log: every request that wrote is one that was seen to leave, in that order (or came late)."""
+    noted = iter([set(line["rows"]) for line in traces.journal if line.get("rows") and line.get("at") in ("http:before", None)])
+    for request in traces.requests:
+        if wrote := {w["id"] for w in request["writes"]}:
+            if not any(wrote <= rows for rows in noted):
+                yield f"the org's request {request['number']} wrote what nobody was seen to send"
+            if request["user"] != traces.us:
+                yield f"the org's request {request['number']} was somebody else's"
 
 
-def _undisturbed(traces: Traces, person_id: str) -> list[str]:
-    """The consent is the latest word: resubscribed on both sides."""
-    state = traces.intents[person_id]["state"]
-    wrong = [] if state == "DONE" else [f"{person_id} is {state} ({traces.intents[person_id]['cause']}) for no reason"]
-    return wrong + _resubscribed(traces, person_id)
+def _person(traces: Traces, person_id: str, *, faulty: bool) -> Iterator[str]:
+    """The latest word decides."""
+    intent = traces.intents[person_id]
+    state, out = intent["state"], traces.latest_opt_out(person_id) >= traces.latest_consent(person_id)
+    came = bool(traces.foreign(person_id) or traces.local(person_id))
+    if state == "DONE":
+        yield from _done(traces, person_id)
+    elif state in ("ABORTED", "REFUSED"):
+        yield from _kept_out(traces, person_id, state)
+        excused = traces.befell(person_id, "edit", "late") or (faulty and intent["cause"] in NOT_RESUBSCRIBED_FOR)
+        if not (out and came) and not excused:
+            yield f"{person_id} is {state} ({intent['cause']}) for no reason"
+    else:
+        yield f"{person_id} is {state}"
+    if out != came:
+        yield f"{person_id}: the opt-outs of this trial do not add up"
 
 
-def _resubscribed(traces: Traces, person_id: str) -> list[str]:
-    wrong = [f"{person_id} is done and {r} opted out" for r, flag in traces.flags(person_id).items() if flag]
-    return wrong + ([f"{person_id} is done and unsubscribed"] if traces.open_episodes(person_id) else [])
+def _done(traces: Traces, person_id: str) -> Iterator[str]:
+    """Every flag was false when it was looked at for the last time, and whatever came later stands."""
+    closed = [e["seq"] for e in traces.event(person_id, "person_resubscribed")]
+    look = traces.last_look(person_id)
+    if len(closed) != 1 or look is None:
+        yield f"{person_id} is done without one event and a last look"
+        return
+    before = traces.event(person_id, "clear_intended", "clear_verified")
+    if [e["action"] for e in before if e["seq"] < closed[0]][-1:] != ["clear_verified"]:
+        yield f"{person_id} is done and was not verified"
+    if all(any(traces.flags_at(person_id, entry).values()) for entry in range(look[0], look[1] + 1)):
+        yield f"LOST: {person_id} is done and not every record was clear at the last look"
+    told = traces.event(person_id, "person_resubscribed")[0]["payload"]["after"]
+    if told["org"].keys() != set(traces.records[person_id]) or any(any(f.values()) for f in told["org"].values()):
+        yield f"{person_id} is done and the trail does not say that every record was clear"
+    if any(traces.recorded(e["unsubscribe_id"]) < closed[0] for e in traces.local(person_id)):
+        yield f"LOST: {person_id} was done although the local opt-out came before"
+    if any(e["number"] <= look[0] for e in traces.foreign(person_id)):
+        yield f"LOST: {person_id} was done although the opt-out in Salesforce came before the last look"
+    later = {e["id"] for e in traces.foreign(person_id)}
+    yield from (f"LOST: the later opt-out of {r} does not stand" for r in later if not traces.flags(person_id)[r])
+    if not traces.local(person_id):
+        yield from (
+            f"{person_id} is done and {r} opted out" for r, flag in traces.flags(person_id).items() if flag and r not in later
+        )
+        yield from (f"{person_id} is done and unsubscribed" for _ in traces.open_episodes(person_id))
 
 
-def _victim(traces: Traces, *, lenient: bool) -> list[str]:
-    """The opt-out is the latest word, unless it was an edit or a late request only, which may end either way but not half."""
-    state = traces.intents[traces.victim]["state"]
-    if state in ("ABORTED", "REFUSED"):
-        return _kept_out(traces, state)
-    if state != "DONE":
-        return [f"the victim is {state}"]
-    if not traces.injections and not lenient:
-        return _resubscribed(traces, traces.victim)
-    return _later(traces, lenient=lenient)
+def _kept_out(traces: Traces, person_id: str, state: str) -> Iterator[str]:
+    """Aborted: opted out on both sides. Refused: nothing of ours ever happened to them."""
+    flags, ours = traces.flags(person_id), [e for e in traces.ledger if e["by"] == traces.us]
+    if state == "ABORTED":
+        yield from (f"LOST: {person_id} is aborted and {r} is not opted out" for r, flag in flags.items() if not flag)
+    else:
+        yield from (f"{person_id} is refused and {e['id']} was written" for e in ours if e["id"] in flags)
+    unsubscribed = any(e["person_id"] == person_id for e in traces.episodes_before) or traces.local(person_id)
+    if (unsubscribed or state == "ABORTED") and not traces.open_episodes(person_id):
+        yield f"LOST: {person_id} is {state} and subscribed in the register"
 
 
-def _kept_out(traces: Traces, state: str) -> list[str]:
-    flags, before = traces.flags(traces.victim), {r: bool(v["HasOptedOutOfEmail"]) for r, v in traces.before.items()}
-    wanted = dict.fromkeys(flags, True) if state == "ABORTED" else {r: before[r] for r in flags}
-    there = any(e["id"] in flags and e["by"] != traces.us for e in traces.ledger)
-    wrong = [f"the victim is {state} and {r} is not opted out" for r in flags if wanted[r] and not flags[r]]
-    unsubscribed = bool(traces.open_episodes(traces.victim))
-    had_none = traces.victim not in {e["person_id"] for e in traces.episodes_before}
-    if not unsubscribed and not (state == "REFUSED" and had_none and (there or any(flags.values()))):
-        wrong.append(f"LOST: the victim is {state} and subscribed in the register")
-    return wrong
-
-
-def _later(traces: Traces, *, lenient: bool) -> list[str]:
-    """Done although something came: it came after the last look at its side, and stands there."""
-    for at in traces.injections:
-        what, was_done = traces.journal[at]["injected"], traces.journal[at]["victim"] == "DONE"
-        if was_done:
-            continue
-        until = next((i for i, line in enumerate(traces.journal) if i > at and line.get("victim") == "DONE"), len(traces.journal))
-        looked = any(line.get("at") == "http:after" and line["what"] == "read" for line in traces.journal[at:until])
-        if what == "local" or looked:
-            return [f"LOST: the victim was done although the {what} opt-out came before the last look"]
-    stands = any(traces.flags(traces.victim).values()) or bool(traces.open_episodes(traces.victim))
-    last = {e["id"]: e for e in traces.ledger if e["id"] in traces.flags(traces.victim)}
-    opted_out_there = any(e["new"] and e["by"] != traces.us for e in last.values())
-    if lenient and not opted_out_there:
-        return _resubscribed(traces, traces.victim)
-    return [] if stands else ["LOST: the opt-out after the resubscription does not stand"]
-
-
-def _org_rows(database: Path) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
-    for kind in ("Lead", "Contact"):
-        rows |= {r["Id"]: r for r in _select(database, f'SELECT * FROM "{kind}"')}
-    return rows
-
-
-def _episodes(register: Path) -> list[Row]:
-    return _select(register, "SELECT * FROM unsubscribe ORDER BY unsubscribe_id")
-
-
-def _select(database: Path, query: str) -> list[Row]:
-    connection = sqlite3.connect(database)
-    connection.row_factory = sqlite3.Row
-    try:
-        return [dict(row) for row in connection.execute(query)]
-    finally:
-        connection.close()
+def _carried_over(traces: Traces, person_id: str) -> Iterator[str]:
+    """After the nightly sync both sides say the same, and it is the latest word."""
+    out = bool(traces.open_episodes(person_id))
+    if traces.intents[person_id]["state"] == "DONE" and out != bool(traces.foreign(person_id) or traces.local(person_id)):
+        yield f"LOST: after the sync {person_id} is {'un' if out else ''}subscribed"
+    yield from (
+        f"LOST: after the sync {r} says something else than the register" for r, f in traces.flags(person_id).items() if f != out
+    )

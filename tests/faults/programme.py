@@ -8,44 +8,58 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from faults.harness import Player, Trial, hook, play
+from faults.harness import Event, Player, Process, Trial, hook, play
 from faults.oracle import Judgement
-from faults.scene import OPTED_OUT_THERE_ONLY, VICTIM, Scene
+from faults.scene import OPTED_OUT_THERE_ONLY, VICTIM, WITH_A_CONVERTED_LEAD, Scene
 
 PLAYERS = 2
-BETWEEN = ("", "local", "salesforce")
-"""What befalls the victim between crash and resume."""
+VICTIMS = (VICTIM, OPTED_OUT_THERE_ONLY)
+OFTEN = (VICTIM, OPTED_OUT_THERE_ONLY, "bea", WITH_A_CONVERTED_LEAD, "ivo", "dora")
+"""Who takes a victim's part by turns: records of all kinds, in the first and in the last request."""
+READ, CLEAR = "POST .*/composite$", {"on": "POST .*/composite$", "contains": "PATCH"}
 
 
 @dataclass
 class Tally:
     """What a programme came to; printed at the end of the test run."""
 
+    name: str = ""
     boundaries: int = 0
     trials: int = 0
+    cells: int = 0
     kills: int = 0
-    injected: int = 0
+    opt_outs: int = 0
+    pauses: int = 0
     states: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     lost: list[tuple[Trial, tuple[str, ...]]] = field(default_factory=list)
 
     def add(self, trial: Trial, found: Judgement) -> None:
         """Count one trial."""
         self.trials += 1
+        self.cells += trial.cells
         self.kills += found.exits.count(-9)
-        self.injected += found.injected > 0
+        self.opt_outs += found.opt_outs
+        self.pauses += sum(len(said.get("pauses", ())) for said in found.said)
         self.states += found.states
+        self.causes += found.causes
+        self.faults += found.faults + Counter({"withheld": sum(bool(p.withhold) for p in trial.processes)})
         if found.losses:
             self.lost.append((trial, found.losses))
 
     def __str__(self) -> str:
         done, aborted, refused = (self.states[s] for s in ("DONE", "ABORTED", "REFUSED"))
+        faults = ", ".join(f"{kind} {n}" for kind, n in sorted(self.faults.items()) if n) or "none"
         return (
-            f"faults: {self.trials} trials, {self.kills} kills at {self.boundaries} boundaries, {self.injected} with an opt-out; "
-            f"done {done}, aborted {aborted}, refused {refused}, lost {len(self.lost)}"
+            f"faults: {self.name}: {self.trials} trials ({self.cells} cells), {self.kills} kills (exit -9), {self.boundaries}"
+            f" boundaries in an undisturbed run, {self.opt_outs} opt-outs, faults: {faults}; {self.pauses} pauses; done {done},"
+            f" aborted {aborted}, refused {refused}, lost {len(self.lost)}"
         )
 
 
@@ -58,20 +72,21 @@ class Stage:
         for player in players:
             self.free.put(player)
 
-    def play(self, trial: Trial) -> Judgement:
-        """One trial on the next free player."""
+    def play(self, trial: Trial, *, keep: Path | None = None) -> Judgement:
+        """One trial on the next free player; its traces stay in the folder that is named for them."""
         player = self.free.get()
         try:
-            return play(player, self.scene, trial, Path(tempfile.mkdtemp(dir=self.folder)))
+            return play(player, self.scene, trial, keep or Path(tempfile.mkdtemp(dir=self.folder)), keep=keep is not None)
         finally:
             self.free.put(player)
 
     def play_all(self, trials: Iterable[Trial], tally: Tally) -> Tally:
-        """All trials, in order as far as the players allow."""
-        wanted = list(trials)
+        """All trials, in order as far as the players allow; drawn as they are needed, so that there may be endlessly many."""
+        drawn = iter(trials)
         with ThreadPoolExecutor(len(self.players)) as pool:
-            for trial, found in zip(wanted, pool.map(self.play, wanted), strict=True):
-                tally.add(trial, found)
+            while some := list(islice(drawn, 4 * len(self.players))):
+                for trial, found in zip(some, pool.map(self.play, some), strict=True):
+                    tally.add(trial, found)
         return tally
 
 
@@ -80,66 +95,80 @@ def staged(stack: ExitStack, scene: Scene, folder: Path) -> Stage:
     return Stage(scene, folder, [stack.enter_context(Player(scene, Path(tempfile.mkdtemp(dir=folder)))) for _ in range(PLAYERS)])
 
 
-def kills(boundaries: int) -> Iterator[Trial]:
-    """Every boundary x everything that may happen between crash and resume."""
-    for n in range(1, boundaries + 1):
-        for what in BETWEEN:
-            yield Trial(kill_at=n, inject=what)
+def by_turns(turn: int, count: int) -> tuple[str, ...]:
+    """So many different people, others at every turn."""
+    return tuple(OFTEN[(turn + i) % len(OFTEN)] for i in range(count))
 
 
-def some_kills(boundaries: int) -> Iterator[Trial]:
-    """Every boundary once, with what happens in between by turns."""
-    for n in range(1, boundaries + 1):
-        yield Trial(kill_at=n, inject=BETWEEN[n % len(BETWEEN)])
+def between(turn: int) -> tuple[Event, ...]:
+    """What happens before a process begins: a local opt-out of one person, one in Salesforce of another, nothing to the rest."""
+    here, there = by_turns(turn, 2)
+    return Event(what="local", who=here), Event(what="salesforce", who=there)
 
 
-def disturbances(journal: Sequence[dict[str, Any]], *, victim: str = VICTIM, broken: str = "") -> Iterator[Trial]:
-    """An opt-out on either side at every boundary of one run.
+def kills(boundaries: int, *, turns: Iterable[int] = (0,)) -> Iterator[Trial]:
+    """Every boundary x {no opt-out, a local one, one in Salesforce} between crash and resume, all three in one trial."""
+    for turn in turns:
+        for n in range(1, boundaries + 1):
+            yield Trial(processes=(Process(kill_at=n), Process(events=between(turn + n))), cells=3)
+
+
+def power_cuts(boundaries: int, *, torn: Iterable[float]) -> Iterator[Trial]:
+    """As `kills`, but the power goes: whatever the last commit had not yet brought to the disk is gone or torn."""
+    for part in torn:
+        for n in range(1, boundaries + 1):
+            yield Trial(processes=(Process(kill_at=n, torn=part), Process(events=between(n))), cells=3)
+
+
+def pairs(boundaries: int) -> Iterator[Trial]:
+    """Two crashes, every boundary with every other, with opt-outs after the first, after the second, and late requests; endless."""
+    turn = 0
+    while True:
+        for first in range(1, boundaries + 1):
+            for second in range(1, boundaries + 1):
+                turn += 1
+                here, there, later_here, later_there = by_turns(turn, 4)
+                begun = (Event(what="local", who=here), Event(what="salesforce", who=there))
+                late = (Event(what="late", at=turn % boundaries),) if first >= boundaries / 2 and turn % 3 == 0 else ()
+                resumed = (Event(what="local", who=later_here), Event(what="salesforce", who=later_there), *late)
+                processes = Process(kill_at=first), Process(kill_at=second, events=begun), Process(events=resumed)
+                yield Trial(processes=processes, cells=5)
+
+
+def disturbances(journal: Sequence[dict[str, Any]], *, victim: str = VICTIM) -> Iterator[Trial]:
+    """One thing alone at every boundary of one run.
 
     The register has one writer at a time: while a transaction is open a local unsubscribe waits until it has ended, which is
     the next boundary.
     """
     for line in journal:
-        for what in ("salesforce", "local", "edit"):
+        for what in ("salesforce", "late_commit", "local", "edit"):
             if not (what == "local" and line["at"] == "tx:before"):
-                yield Trial(victim=victim, inject=what, inject_at=line["n"], broken=broken)
+                yield Trial(processes=(Process(events=(Event(what=what, who=victim, at=line["n"]),)),))
 
 
-def some_disturbances(journal: Sequence[dict[str, Any]]) -> Iterator[Trial]:
-    """From the first reading on: in Salesforce between any two exchanges, in the register after every exchange and commit."""
-    first = next(line["n"] for line in journal if line["what"] == "read")
-    for line in journal[first - 1 :]:
-        if line["at"].startswith("http"):
-            yield Trial(inject="salesforce", inject_at=line["n"])
-        if line["at"].endswith("after"):
-            yield Trial(inject="local", inject_at=line["n"])
-
-
-def late_requests(boundaries: int, *, killed_at: int) -> Iterator[Trial]:
+def late_requests(boundaries: Iterable[int], *, killed_at: int) -> Iterator[Trial]:
     """The process died with a request on its way, which arrives at some boundary of the resume, also behind an opt-out."""
-    for n in range(boundaries + 1):
-        yield Trial(kill_at=killed_at, inject="late", inject_at=n)
+    for n in boundaries:
+        yield Trial(processes=(Process(kill_at=killed_at), Process(events=(Event(what="late", at=n),))))
 
 
 def inside(scene: Scene, *, victim: str = VICTIM) -> Iterator[Trial]:
     """An opt-out that the org makes inside a composite request: beside the victim's own change, and between two queries."""
     record = scene.records[victim][0]
     for when in ("before", "after"):
-        yield Trial(victim=victim, hook=hook(scene, victim, when, {"on": f"PATCH .*/{record}$", "inside": True}))
+        yield Trial(hooks=(hook(scene, victim, when, {"on": f"PATCH .*/{record}$", "inside": True}),))
     for nth in range(1, 13):
-        yield Trial(victim=victim, hook=hook(scene, victim, "after", {"on": "GET .*/queryAll", "inside": True, "nth": nth}))
+        yield Trial(hooks=(hook(scene, victim, "after", {"on": "GET .*/queryAll", "inside": True, "nth": nth}),))
 
 
 def opt_out_behind_the_clear(scene: Scene, victim: str) -> dict[str, Any]:
     """The victim's opt-out right behind the first request that clears."""
-    return hook(scene, victim, "after", {"on": "POST .*/composite$", "contains": "PATCH"})
+    return hook(scene, victim, "after", CLEAR)
 
 
 def crashes_of_an_abort(scene: Scene, boundaries: int, victim: str) -> Iterator[Trial]:
     """The victim opts out while the batch runs, and the process dies at every boundary of turning back."""
     opt_out = opt_out_behind_the_clear(scene, victim)
     for n in range(1, boundaries + 1):
-        yield Trial(victim=victim, kill_at=n, hook=opt_out)
-
-
-VICTIMS = (VICTIM, OPTED_OUT_THERE_ONLY)
+        yield Trial(processes=(Process(kill_at=n), Process()), hooks=(opt_out,))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from faults.broken import BROKEN
-from faults.harness import Trial
+from faults.harness import Event, Process, Trial
 from faults.oracle import Judgement
 from faults.programme import Stage
+from faults.scene import VICTIM
 
 
 def trial_for(name: str, undisturbed: Judgement) -> Trial:
@@ -24,7 +25,7 @@ def trial_for(name: str, undisturbed: Judgement) -> Trial:
     if name == "silent_intention":
         return Trial(broken=name)
     what, at = where[name]
-    return Trial(broken=name, inject=what, inject_at=at)
+    return Trial(broken=name, processes=(Process(events=(Event(what=what, who=VICTIM, at=at),)),))
 
 
 @pytest.mark.parametrize("name", BROKEN)

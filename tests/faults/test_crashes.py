@@ -7,7 +7,7 @@ from itertools import chain
 import pytest
 
 from faults import programme
-from faults.harness import Trial
+from faults.harness import Event, Process, Trial
 from faults.oracle import Judgement
 from faults.programme import VICTIMS, Stage, Tally
 from faults.scene import PEOPLE
@@ -24,50 +24,43 @@ def test_without_any_fault_everybody_eligible_is_resubscribed(undisturbed: Judge
     assert sum(line["what"] == "clear" and line["at"] == "http:before" for line in undisturbed.journal) >= 2
 
 
-def test_killed_at_every_boundary_nothing_is_lost(stage: Stage, tally: Tally) -> None:
-    trials = list(programme.some_kills(tally.boundaries))
+def test_killed_at_every_boundary_with_and_without_an_opt_out_before_the_resume(stage: Stage, tally: Tally) -> None:
+    trials = list(programme.kills(tally.boundaries))
     stage.play_all(trials, tally)
     nothing_lost(tally)
     assert tally.kills == len(trials) == tally.boundaries >= 30
-    assert tally.injected == sum(bool(t.inject) for t in trials)
+    assert (tally.cells, tally.opt_outs) == (3 * tally.boundaries, 2 * tally.boundaries)
     assert tally.states["DONE"] > 0
     assert tally.states["ABORTED"] > 0
-
-
-def test_an_opt_out_at_every_boundary_of_the_protocol_wins(stage: Stage, undisturbed: Judgement, tally: Tally) -> None:
-    trials = list(programme.some_disturbances(undisturbed.journal))
-    stage.play_all(trials, tally)
-    nothing_lost(tally)
-    assert tally.injected == len(trials)
-    assert tally.states["ABORTED"] > len(trials) / 3
 
 
 def test_an_opt_out_beside_our_change_in_the_same_request_wins(stage: Stage, tally: Tally) -> None:
     trials = list(programme.inside(stage.scene))[:2]
     stage.play_all(trials, tally)
     nothing_lost(tally)
-    assert tally.injected == tally.states["ABORTED"] == len(trials)
+    assert tally.opt_outs == tally.states["ABORTED"] == len(trials)
 
 
 def test_a_record_that_somebody_edits_meanwhile_leaves_nobody_half(stage: Stage, undisturbed: Judgement, tally: Tally) -> None:
     cleared = next(line["n"] for line in undisturbed.journal if line["what"] == "clear" and line["at"] == "http:after")
-    trials = [Trial(victim=victim, inject="edit", inject_at=cleared) for victim in VICTIMS]
-    stage.play_all(trials, tally)
+    events = tuple(Event(what="edit", who=victim, at=cleared) for victim in VICTIMS)
+    stage.play_all([Trial(processes=(Process(events=events),))], tally)
     nothing_lost(tally)
-    assert tally.states["ABORTED"] == len(trials)
+    assert tally.states["ABORTED"] == len(VICTIMS)
 
 
 def test_a_request_that_arrives_after_its_process_died_changes_nothing(
     stage: Stage, undisturbed: Judgement, tally: Tally
 ) -> None:
     left = next(line["n"] for line in undisturbed.journal if line["what"] == "clear")
-    stage.play_all([Trial(kill_at=left, inject="late", inject_at=n) for n in (0, 15, 20, 30)], tally)
+    stage.play_all(programme.late_requests((0, 15, 20, 30), killed_at=left), tally)
     nothing_lost(tally)
+    assert (tally.kills, tally.faults["late"]) == (4, 4)
 
 
 @pytest.mark.slow
-def test_killed_at_every_boundary_whatever_happens_before_the_resume(stage: Stage, tally: Tally) -> None:
-    trials = list(programme.kills(tally.boundaries))
+def test_killed_at_every_boundary_whoever_opts_out_before_the_resume(stage: Stage, tally: Tally) -> None:
+    trials = list(programme.kills(tally.boundaries, turns=range(1, len(programme.OFTEN))))
     stage.play_all(trials, tally)
     nothing_lost(tally)
     assert tally.kills == len(trials)
@@ -86,7 +79,8 @@ def test_disturbed_at_every_boundary_and_inside_every_request(
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_killed_at_every_boundary_of_turning_back(stage: Stage, tally: Tally, victim: str) -> None:
-    turning_back = stage.play(Trial(victim=victim, hook=programme.opt_out_behind_the_clear(stage.scene, victim)))
+    opt_out = programme.opt_out_behind_the_clear(stage.scene, victim)
+    turning_back = stage.play(Trial(hooks=(opt_out,)))
     trials = list(programme.crashes_of_an_abort(stage.scene, len(turning_back.journal), victim))
     stage.play_all(trials, tally)
     nothing_lost(tally)
@@ -97,5 +91,5 @@ def test_killed_at_every_boundary_of_turning_back(stage: Stage, tally: Tally, vi
 def test_a_late_request_at_every_boundary_of_the_resume(stage: Stage, undisturbed: Judgement, tally: Tally) -> None:
     left = [line["n"] for line in undisturbed.journal if line["what"] == "clear" and line["at"] == "http:before"]
     for n in left:
-        stage.play_all(programme.late_requests(tally.boundaries, killed_at=n), tally)
+        stage.play_all(programme.late_requests(range(tally.boundaries + 1), killed_at=n), tally)
     nothing_lost(tally)
