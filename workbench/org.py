@@ -18,9 +18,9 @@ OBJECTS = ("Lead", "Contact")
 OPT_OUT_FIELD = "HasOptedOutOfEmail"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)  # not frozen: a pull makes hundreds of thousands, and frozen ones take four times as long
 class OrgRow:
-    """One Lead or Contact as read from the org at one moment.
+    """One Lead or Contact as read from the org at one moment; never changed once it is made.
 
     ``opt_outs`` maps each configured opt-out field to its value. Datetimes are UTC-aware with whole seconds, as Salesforce
     stamps them. ``email`` is as stored in Salesforce, not normalised.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+import string
 import time
 import unicodedata
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 ID_SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_CAPITALS = {ord(c): "01"[c.isupper()] for c in string.ascii_letters + string.digits}
 SALESFORCE_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 LONGEST_ADDRESS = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 
@@ -27,7 +29,7 @@ def normalize_address(text: str) -> str:
     ``straße`` and ``strasse``. Returns "" for what can't be an address.
     """
     address = unicodedata.normalize("NFC", text).strip()
-    if len(address) > LONGEST_ADDRESS or any(c.isspace() or not c.isprintable() for c in address):
+    if len(address) > LONGEST_ADDRESS or " " in address or not address.isprintable():
         return ""
     local, _, domain = address.rpartition("@")
     domain = ascii_domain(domain)
@@ -90,12 +92,15 @@ def salesforce_id_18(text: str) -> str:
     if not SALESFORCE_ID.fullmatch(text):
         raise ValueError("a Salesforce id has 15 or 18 letters and digits")
     stem = text[:15]
-    suffix = "".join(
-        ID_SUFFIX[sum(1 << i for i, c in enumerate(stem[block : block + 5]) if "A" <= c <= "Z")] for block in (0, 5, 10)
-    )
+    suffix = _suffix(stem[:5]) + _suffix(stem[5:10]) + _suffix(stem[10:])
     if len(text) == 18 and text[15:].upper() != suffix:
         raise ValueError("the last three characters of this Salesforce id do not fit the first fifteen")
     return stem + suffix
+
+
+def _suffix(block: str) -> str:
+    """One character for the capitals among five, the first one counting least."""
+    return ID_SUFFIX[int(block[::-1].translate(_CAPITALS), 2)]
 
 
 def new_id() -> str:

@@ -20,6 +20,8 @@ def moment_of(value: str) -> datetime:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("a datetime without a zone")
+    if moment.tzinfo is UTC and not moment.microsecond:
+        return moment
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
@@ -33,13 +35,15 @@ def truth_of(value: object) -> bool:
 def row_of(object: str, record: Mapping[str, Any], opt_out_fields: Sequence[str]) -> OrgRow:
     """One Lead or Contact. Raises: ValueError or LookupError when a field that decides something is absent or odd."""
     bounced = record.get("EmailBouncedDate")
+    modstamp, modified = record["SystemModstamp"], record["LastModifiedDate"]
+    stamped = moment_of(modstamp)
     return OrgRow(
         record_id=salesforce_id_18(record["Id"]),
         object=object,
         email=record["Email"] or "",
         opt_outs={name: truth_of(record[name]) for name in opt_out_fields},
-        system_modstamp=moment_of(record["SystemModstamp"]),
-        last_modified_date=moment_of(record["LastModifiedDate"]),
+        system_modstamp=stamped,
+        last_modified_date=stamped if modified == modstamp else moment_of(modified),
         last_modified_by=record["LastModifiedById"] or "",
         first_name=record.get("FirstName") or "",
         last_name=record.get("LastName") or "",

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -69,33 +70,52 @@ def upsert_rows(tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, se
     }
     values["seen_at"] = sa.case((new.seen_at > old.seen_at, new.seen_at), else_=old.seen_at)
     values["snapshot_id"] = new.snapshot_id
-    tx.execute(
-        insert.on_conflict_do_update(index_elements=["record_id"], set_=values),
-        [_as_values(row) | {"snapshot_id": snapshot_id, "seen_at": seen_at} for row in rows],
-    )
+    statement = insert.on_conflict_do_update(index_elements=["record_id"], set_=values)
+    _execute_many(tx, statement, _r, _values(tx, rows, snapshot_id=snapshot_id, seen_at=seen_at))
 
 
-def _as_values(row: OrgRow) -> dict[str, Any]:
-    return {
-        "record_id": row.record_id,
-        "object": row.object,
-        "email": normalize_address(row.email),
-        "email_as_given": row.email,
-        "first_name": row.first_name,
-        "last_name": row.last_name,
-        "company": row.company,
-        "opted_out": row.opted_out,
-        "opt_outs": row.opt_outs,
-        "fields_differ": len(set(row.opt_outs.values())) > 1,
-        "system_modstamp": row.system_modstamp,
-        "last_modified_date": row.last_modified_date,
-        "last_modified_by": row.last_modified_by,
-        "is_deleted": row.is_deleted,
-        "is_converted": row.is_converted,
-        "converted_contact_id": row.converted_contact_id,
-        "merged_into": row.merged_into,
-        "bounced_at": row.bounced_at,
-    }
+def _execute_many(tx: Transaction, insert: Any, table: sa.Table, values: list[tuple[Any, ...]]) -> None:
+    """Insert tuples in the order of a table's columns, as the driver takes them: SQLAlchemy's own way costs twice the storing."""
+    compiled = insert.compile(dialect=tx.dialect, column_keys=[c.name for c in table.c])
+    tx.exec_driver_sql(str(compiled), values)
+
+
+def _values(tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, seen_at: datetime) -> list[tuple[Any, ...]]:
+    """Rows as tuples in the order of `org_record`; what many rows have in common is made once."""
+    instant = s.instant_binder(tx.dialect)
+    seen, flags = instant(seen_at), cache(_flags)
+    found = []
+    for row in rows:
+        stamped = instant(row.system_modstamp)
+        found.append(
+            (
+                row.record_id,
+                row.object,
+                normalize_address(row.email),
+                row.email,
+                row.first_name,
+                row.last_name,
+                row.company,
+                *flags(tuple(row.opt_outs.items())),
+                stamped,
+                stamped if row.last_modified_date is row.system_modstamp else instant(row.last_modified_date),
+                row.last_modified_by,
+                row.is_deleted,
+                row.is_converted,
+                row.converted_contact_id,
+                row.merged_into,
+                instant(row.bounced_at),
+                seen,
+                snapshot_id,
+            )
+        )
+    return found
+
+
+def _flags(opt_outs: tuple[tuple[str, bool], ...]) -> tuple[bool, str, bool]:
+    """Whether any is set, all of them as JSON, and whether they differ."""
+    values = {value for _, value in opt_outs}
+    return any(values), json.dumps(dict(opt_outs)), len(values) > 1
 
 
 def _as_row(r: sa.RowMapping) -> OrgRow:
@@ -121,19 +141,9 @@ def _as_row(r: sa.RowMapping) -> OrgRow:
 def upsert_history(tx: Transaction, changes: Sequence[FieldChange]) -> None:
     """Add history rows; those already known are left alone. A new value that can't be told is kept as opted out."""
     if changes:
-        values = [
-            {
-                "record_id": c.record_id,
-                "field": c.field,
-                "at": c.at,
-                "new_value": c.new is not False,
-                "old_value": c.old,
-                "by": c.by,
-                "by_name": c.by_name,
-            }
-            for c in changes
-        ]
-        tx.execute(_insert(tx, _h).on_conflict_do_nothing(), values)
+        instant = s.instant_binder(tx.dialect)
+        values = [(c.record_id, c.field, instant(c.at), c.new is not False, c.old, c.by, c.by_name) for c in changes]
+        _execute_many(tx, _insert(tx, _h).on_conflict_do_nothing(), _h, values)
 
 
 def mark_missing(tx: Transaction, record_ids: Iterable[str], *, seen_at: datetime) -> int:

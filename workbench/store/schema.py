@@ -6,6 +6,7 @@ they sort and compare as written and an auditor can read them; ``timestamptz`` o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,6 +55,12 @@ class Instant(sa.types.TypeDecorator[datetime]):
         if value is None or isinstance(value, datetime):
             return value.astimezone(UTC) if value else None
         return datetime.fromisoformat(value)
+
+
+def instant_binder(dialect: sa.Dialect) -> Callable[[datetime | None], Any]:
+    """How the database is given instants by statements that go to its driver as they are."""
+    bind = Instant().process_bind_param
+    return lambda moment: bind(moment, dialect)
 
 
 def _key(name: str, **kw: Any) -> sa.Column[str]:
