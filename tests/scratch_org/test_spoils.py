@@ -39,6 +39,22 @@ def test_a_cut_page_still_claims_all_its_records(org, api, job):
     assert not cut.text.endswith("\n")
 
 
+def test_half_of_the_json_comes_with_the_status_of_the_whole(org, api, lead):
+    plan(org, {"on": "GET /sobjects/Lead/", "kind": "broken_json"})
+    path = f"sobjects/Lead/{lead()}"
+    half, whole = api("GET", path), api("GET", path)
+    assert (half.status_code, half.headers["Content-Type"]) == (200, whole.headers["Content-Type"])
+    assert whole.text.startswith(half.text)
+    assert 0 < len(half.text) < len(whole.text)
+
+
+def test_an_answer_of_another_form(org, api, job, lead):
+    plan(org, {"on": "GET /sobjects/Lead/", "kind": "wrong_shape"}, {"on": "GET /results$", "kind": "wrong_shape"})
+    assert api("GET", f"sobjects/Lead/{lead()}").json() == {"unexpected": True}
+    odd, sound = (list(csv.reader(io.StringIO(page(api, job).text))) for _ in range(2))
+    assert (odd[0], odd[1:]) == (["Unexpected", *sound[0][1:]], sound[1:])
+
+
 def test_a_page_that_names_itself_comes_twice(org, api, job):
     plan(org, {"on": "GET /results$", "kind": "duplicate_page", "nth": 2})
     first = page(api, job)

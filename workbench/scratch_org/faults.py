@@ -17,7 +17,7 @@ KINDS = frozenset(
     {
         "expire_token", "503", "403_daily", "403_concurrent", "reset_before", "reset_after",
         "slow", "html", "lock", "error",
-        "truncated_csv", "duplicate_page", "locator_expiry", "job_failed", "clock_skew",
+        "truncated_csv", "duplicate_page", "locator_expiry", "job_failed", "clock_skew", "broken_json", "wrong_shape",
     }
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Replies that are spoilt by a planned fault after the request was carried out: cut, sent again, with another time."""
+"""Replies that are spoilt by a planned fault after the request was carried out: cut, of another form, sent again, with another time."""
 
 import json
 import re
@@ -30,6 +30,10 @@ def spoilt(org: Org, call: Call, reply: Reply, faults: list[Fault]) -> Reply:
     for fault in faults:
         if fault.kind == "truncated_csv":
             reply = _cut(reply, float(fault.options.get("keep", 0.5)))
+        elif fault.kind == "broken_json":
+            reply = _half_of_the_json(reply)
+        elif fault.kind == "wrong_shape":
+            reply = _of_another_form(reply)
         elif fault.kind == "duplicate_page":
             reply = _leading_to_itself(call, reply)
         elif fault.kind == "clock_skew":
@@ -44,6 +48,24 @@ def _cut(reply: Reply, keep: float) -> Reply:
         return reply
     text = reply.text[: int(len(reply.text) * keep)]
     return replace(reply, text=text[:-1] if text.endswith("\n") else text)
+
+
+def _half_of_the_json(reply: Reply) -> Reply:
+    """The first half of a JSON body, with the status and type of the whole."""
+    if reply.text is not None or reply.body is None:
+        return reply
+    whole = reply.encoded().decode()
+    return replace(reply, text=whole[: len(whole) // 2])
+
+
+def _of_another_form(reply: Reply) -> Reply:
+    """A sound JSON object, or a sound CSV page, that says nothing of what was asked."""
+    if reply.text is None:
+        return reply if reply.body is None else replace(reply, body={"unexpected": True})
+    if not reply.media_type.startswith("text/csv"):
+        return reply
+    _, comma, rest = reply.text.partition(",")
+    return replace(reply, text=f'"Unexpected"{comma}{rest}')
 
 
 def _leading_to_itself(call: Call, reply: Reply) -> Reply:
