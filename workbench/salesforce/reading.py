@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from workbench.org import OBJECTS, FieldChange, OrgRow
 from workbench.salesforce.connection import Connection
-from workbench.salesforce.replies import Reply, Request, composite_parts, date_of
+from workbench.salesforce.replies import Reply, Request, composite_parts, date_of, unreadable
 from workbench.salesforce.rows import change_of, row_of
 from workbench.salesforce.soql import PREFIX, history_query, people_query
 
@@ -126,8 +126,12 @@ def page_of(body: Mapping[str, Any], convert: Callable[[Record], T]) -> tuple[li
 
 
 def following_pages(connection: Connection, following: str, convert: Callable[[Record], T], *, what: str) -> Iterator[list[T]]:
-    """The pages of a query's answer after the first. Raises: OrgError."""
+    """The pages of a query's answer after the first. Raises: OrgError, also when a page names one that was read as the next."""
+    read: set[str] = set()
     while following:
+        if following in read:
+            raise unreadable(what)
+        read.add(following)
         page, following = connection.ask(Request(what=what, path=following), lambda reply: page_of(reply.body, convert))
         yield page
 
