@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from secrets import SystemRandom
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ import requests
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError
 
-from workbench.org import ApiUsage, OrgError, OrgUnreachableError
+from workbench.org import ApiUsage, OrgError
 from workbench.salesforce.login import Login, OrgCredentials, log_in, with_token
 from workbench.salesforce.replies import (
     NO_ANSWER,
@@ -157,14 +158,12 @@ class Connection:
             return self._login
 
     def _log_in(self) -> Login:
-        attempt = 1
-        while True:
-            try:
-                return log_in(self._session, self.credentials, timeouts=self._timeouts)
-            except OrgUnreachableError:
-                if not self.patience.wait(attempt, 0.0):
-                    raise
-            attempt += 1
+        attempts = count(1)
+
+        def wait(reply: Reply) -> bool:
+            return self.patience.wait(next(attempts), retry_after(reply, datetime.now(UTC)))
+
+        return log_in(self._session, self.credentials, timeouts=self._timeouts, wait=wait)
 
     def _exchange(self, login: Login, request: Request) -> Reply:
         """One HTTP exchange through simple-salesforce; every way in which it can fail becomes a `Reply`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ import requests
 from simple_salesforce.api import Salesforce
 
 from workbench.org import OrgAuthenticationError, OrgError
-from workbench.salesforce.replies import NO_ANSWER, Reply, error_of, fault_of
+from workbench.salesforce.replies import NO_ANSWER, RETRIED, Reply, error_of, fault_of
 from workbench.salesforce.transport import Timeouts, bind_instance, is_loopback, origin_of
 
 if TYPE_CHECKING:
@@ -63,24 +64,38 @@ def with_token(session: requests.Session, credentials: OrgCredentials) -> Login:
     return Login(client=_client(session, credentials, token=credentials.access_token, origin=origin_of(credentials.url)))
 
 
-def log_in(session: requests.Session, credentials: OrgCredentials, *, timeouts: Timeouts) -> Login:
-    """Log in with client id and secret, or by an assertion that the private key signs: one request.
+def log_in(session: requests.Session, credentials: OrgCredentials, *, timeouts: Timeouts, wait: Callable[[Reply], bool]) -> Login:
+    """Log in with client id and secret, or by an assertion that the private key signs: one request if the answer is usable.
 
+    After a lost or busy answer ``wait`` waits as long as it asks for, and says whether to try again.
     Source: RFC 6749 4.4, RFC 7523; Salesforce help "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow".
 
     Raises:
         OrgAuthenticationError: none given, not accepted, or the private key can't be used.
-        OrgUnreachableError: no usable answer.
+        OrgUnreachableError, OrgQuotaError: no usable answer.
         OrgNotAllowedError: the answer names an instance that the workspace isn't bound to.
     """
     reply = _ask_for_token(session, credentials, **_proof(credentials))
-    body = reply.body if isinstance(reply.body, dict) else {}
-    token, instance = body.get("access_token"), body.get("instance_url")
-    if reply.status != 200 or not isinstance(token, str) or not isinstance(instance, str):
+    while _worth_another(reply) and wait(reply):
+        reply = _ask_for_token(session, credentials, **_proof(credentials))
+    if not _granted(reply):
         raise _login_error(reply, "signed assertion" if credentials.key_file else "client id and secret")
-    origin = bind_instance(session, login_url=credentials.url, instance_url=instance, timeouts=timeouts)
-    user = USER_ID.search(str(body.get("id", "")))
-    return Login(client=_client(session, credentials, token=token, origin=origin), user_id=user[1] if user else "")
+    origin = bind_instance(session, login_url=credentials.url, instance_url=reply.body["instance_url"], timeouts=timeouts)
+    user = USER_ID.search(str(reply.body.get("id", "")))
+    client = _client(session, credentials, token=reply.body["access_token"], origin=origin)
+    return Login(client=client, user_id=user[1] if user else "")
+
+
+def _granted(reply: Reply) -> bool:
+    body = reply.body if isinstance(reply.body, dict) else {}
+    return reply.status == 200 and all(isinstance(body.get(name), str) for name in ("access_token", "instance_url"))
+
+
+def _worth_another(reply: Reply) -> bool:
+    if _granted(reply) or _denied(reply):
+        return False
+    fault = fault_of(reply.status, reply.body, readable=False)
+    return fault is not None and fault.kind in RETRIED
 
 
 def _proof(credentials: OrgCredentials) -> dict[str, Any]:
@@ -151,9 +166,14 @@ def _lower(answer: requests.Response) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.headers.items()}
 
 
+def _denied(reply: Reply) -> str:
+    """What Salesforce calls its refusal of a login; "" when it did not refuse."""
+    said = reply.body.get("error", "") if isinstance(reply.body, dict) and reply.status in (400, 401, 403) else ""
+    return said if isinstance(said, str) and OAUTH_ERROR.fullmatch(said) else ""
+
+
 def _login_error(reply: Reply, shown: str) -> OrgError:
-    said = reply.body.get("error", "") if isinstance(reply.body, dict) else ""
-    if reply.status in (400, 401, 403) and isinstance(said, str) and OAUTH_ERROR.fullmatch(said):
+    if said := _denied(reply):
         return OrgAuthenticationError(f"Salesforce did not accept the {shown} ({reply.status} {said}).")
     fault = fault_of(reply.status, reply.body, readable=False)
     return error_of(fault, "logging in") if fault else OrgAuthenticationError("The login was answered without a token.")
