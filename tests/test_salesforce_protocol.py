@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pytest
-from simple_salesforce.api import Salesforce, SFType
+from simple_salesforce.api import SFType
+from simple_salesforce.exceptions import SalesforceError
 
-from workbench.org import ConditionalClear, OrgAuthenticationError, OrgQuotaError, OrgRow
+from workbench.org import ConditionalClear, OrgAuthenticationError, OrgQuotaError, OrgRow, RowAnswer
 from workbench.salesforce import OrgCredentials, Patience, SalesforceOrg, Timeouts
-from workbench.salesforce.transport import bound_session
 from workbench.salesforce.writes import http_date
 from workbench.scratch_org.process import ScratchOrg, start_scratch_org
 
@@ -113,41 +111,57 @@ def test_a_row_modified_since_is_a_conflict_and_keeps_its_opt_out(org: Salesforc
     assert [row.opt_outs for row in rows(org, stale.record_id, quiet.record_id)] == [OPTED_OUT, CLEARED]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_the_condition_survives_a_new_login(org: SalesforceOrg, scratch: ScratchOrg, when: str) -> None:
-    """The token expires exactly when the clear is sent; the same conditions go out again after the login."""
-    stale, quiet = rows(org, opted_out(scratch), opted_out(scratch))
-    if when == "before":
-        someone_opts_out_again(scratch, stale.record_id)
-    else:  # while we log in
+class PlainHeader(SalesforceOrg):
+    """The client that people usually write: the condition as a header of a plain request, and simple-salesforce's own login."""
+
+    def clear(self, writes: Sequence[ConditionalClear]) -> tuple[RowAnswer, ...]:
+        usual, renewed = self.connection.login().client, SalesforceOrg(self.credentials)
+        # what its own ways of logging in leave behind: how to get the next token
+        usual._salesforce_login_partial = lambda: (renewed.connection.login().client.session_id, usual.sf_instance)
+        return tuple(self._update(getattr(usual, write.object), write) for write in writes)
+
+    def _update(self, kind: SFType, write: ConditionalClear) -> RowAnswer:
+        condition = {"If-Unmodified-Since": http_date(write.unmodified_since)}
+        try:
+            kind.update(write.record_id, dict.fromkeys(write.fields, False), headers=condition)
+        except SalesforceError as error:
+            return RowAnswer(record_id=write.record_id, outcome="conflict" if error.status == 412 else "unknown")
+        return RowAnswer(record_id=write.record_id, outcome="done")
+
+
+def clear_of_a_stale_row(client: SalesforceOrg, scratch: ScratchOrg, *, when: str) -> tuple[list[str], dict[str, bool]]:
+    """Somebody opts out after the reading: ``stale`` before the clear is sent, and then the login expires with it or does not;
+    or ``meanwhile``, that is, while we log in again. Gives the outcomes, and the record as another client reads it."""
+    stale, quiet = rows(client, opted_out(scratch), opted_out(scratch))
+    if when == "meanwhile":
         order = {"object": "Lead", "id": stale.record_id, "values": {"Title": "opted out again", **OPTED_OUT}}
         scratch.control("/hooks", {"before": "POST /services/oauth2/token", "do": {"write": order}})
-    fault(scratch, "expire_token")
+    else:
+        someone_opts_out_again(scratch, stale.record_id)
+    if when != "stale":
+        fault(scratch, "expire_token", "* (/composite|/sobjects/Lead/\\w+)$")
+    answers = client.clear([clearing(stale), clearing(quiet)])
+    scratch.control("/faults", {"clear": True})
+    with SalesforceOrg(credentials(scratch), opt_out_fields=FIELDS) as other:
+        return [answer.outcome for answer in answers], rows(other, stale.record_id)[0].opt_outs
+
+
+@pytest.mark.parametrize("when", ["stale", "stale, then a new login", "meanwhile"])
+def test_a_clear_of_a_stale_row_never_overwrites(org: SalesforceOrg, scratch: ScratchOrg, when: str) -> None:
     before = latest(scratch)
-    answers = org.clear([clearing(stale), clearing(quiet)])
-    assert [entry["path"].rpartition("/")[2] for entry in last_requests(scratch, before)] == ["composite", "token", "composite"]
-    assert [a.outcome for a in answers] == ["conflict", "done"]
-    assert [row.opt_outs for row in rows(org, stale.record_id, quiet.record_id)] == [OPTED_OUT, CLEARED]
+    outcomes, left = clear_of_a_stale_row(org, scratch, when=when)
+    assert (outcomes, left) == (["conflict", "done"], OPTED_OUT)
+    ours = [e for e in last_requests(scratch, before) if any("condition" in write for write in e["writes"]) or e["status"] == 401]
+    assert [e["status"] for e in ours] == ([200] if when == "stale" else [401, 200])
 
 
-def test_why_the_condition_must_not_be_a_header_of_the_request(org: SalesforceOrg, scratch: ScratchOrg) -> None:
-    """The variant that people usually write: simple-salesforce's own update with the header, and its own login.
-
-    It loses the opt-out in the very situation of the test above, which so proves that it can fail.
-    """
-    (stale,) = rows(org, opted_out(scratch))
-    someone_opts_out_again(scratch, stale.record_id)
-    with closing(bound_session(scratch.url, timeouts=Timeouts())) as session:
-        token = partial(scratch.control, "/tokens", {})
-        usual = Salesforce(session_id=token()["access_token"], instance_url=scratch.url, session=session, version="64.0")
-        # what its own ways of logging in leave behind: how to get the next token
-        usual._salesforce_login_partial = partial(lambda: (token()["access_token"], usual.sf_instance))
-        condition = {"If-Unmodified-Since": http_date(stale.system_modstamp)}
-        fault(scratch, "expire_token", "PATCH /sobjects/Lead/")
-        lead = usual.Lead
-        assert isinstance(lead, SFType)
-        lead.update(stale.record_id, CLEARED, headers=condition)
-    assert [row.opt_outs for row in rows(org, stale.record_id)] == [CLEARED], "the opt-out is lost: that is the point"
+@pytest.mark.parametrize(("when", "left"), [("stale", OPTED_OUT), ("stale, then a new login", CLEARED), ("meanwhile", CLEARED)])
+def test_why_the_condition_must_not_be_a_header_of_the_request(scratch: ScratchOrg, when: str, left: dict[str, bool]) -> None:
+    """The very scenarios of the test above with the usual client: as soon as a login comes between, the opt-out is lost."""
+    with PlainHeader(credentials(scratch), opt_out_fields=FIELDS) as usual:
+        outcomes, found = clear_of_a_stale_row(usual, scratch, when=when)
+    assert found == left
+    assert outcomes == ["conflict" if left == OPTED_OUT else "done", "done"]
 
 
 @pytest.mark.parametrize(
