@@ -2,15 +2,29 @@
 
 import base64
 import hmac
-from typing import Any
 from urllib.parse import parse_qsl
 
 from . import grants
-from .describe import OBJECTS, described, described_all
+from .descriptions import described, described_all, summary
+from .identity import identity_url
 from .messages import Call, OrgError, Reply
 from .org import NEWEST_VERSION, OLDEST_VERSION, Org, base_path
 
-_RESOURCES = ("query", "queryAll", "sobjects", "composite", "limits", "jobs")
+_RESOURCES = ("query", "queryAll", "sobjects", "composite", "limits", "jobs", "consent")
+_ALLOCATIONS = {
+    "DailyAsyncApexExecutions": 250_000,
+    "DailyBulkV2QueryFileStorageMB": 976_562,
+    "DailyStreamingApiEvents": 10_000,
+    "DailyWorkflowEmails": 395,
+    "DataStorageMB": 5_120,
+    "FileStorageMB": 20_480,
+    "HourlySyncReportRuns": 500,
+    "HourlyAsyncReportRuns": 1_200,
+    "HourlyTimeBasedWorkflow": 50,
+    "MassEmail": 10,
+    "PermissionSets": 1_500,
+    "SingleEmail": 15,
+}
 
 
 def token(org: Org, call: Call) -> Reply:
@@ -44,7 +58,7 @@ def _granted(org: Org, user: str) -> Reply:
         body={
             "access_token": org.new_token(user),
             "instance_url": org.address,
-            "id": f"{org.address}/id/{org.org_id}/{user}",
+            "id": identity_url(org, user),
             "token_type": "Bearer",
             "issued_at": str(int(org.clock.now().timestamp() * 1000)),
             "signature": "scratch-org-signs-nothing",
@@ -68,20 +82,11 @@ def _refused(error: str, description: str) -> Reply:
     return Reply(400, {"error": error, "error_description": description})
 
 
-def userinfo(org: Org, call: Call) -> Reply:
-    """GET /services/oauth2/userinfo."""
-    user = org.records.existing(OBJECTS["user"], call.user)
-    return Reply(
-        body={
-            "sub": f"{org.address}/id/{org.org_id}/{call.user}",
-            "user_id": call.user,
-            "organization_id": org.org_id,
-            "preferred_username": user["Username"],
-            "name": user["Name"],
-            "email": user["Email"],
-            "active": True,
-        }
-    )
+def revoked(org: Org, call: Call) -> Reply:
+    """POST /services/oauth2/revoke: ends the session of that token; an unknown one is an error."""
+    form = dict(parse_qsl(call.body.decode(errors="replace"), keep_blank_values=True))
+    known = org.end_session(form.get("token", call.params.get("token", "")))
+    return Reply(200) if known else _refused("unsupported_token_type", "this token type is not supported")
 
 
 def versions(_org: Org, _call: Call) -> Reply:
@@ -96,9 +101,10 @@ def _season(version: int) -> str:
     return f"{('Summer', 'Winter', 'Spring')[since % 3]} '{14 + (since + 2) // 3}"
 
 
-def resources(_org: Org, call: Call) -> Reply:
+def resources(org: Org, call: Call) -> Reply:
     """GET /services/data/vX."""
-    return Reply(body={name: f"{base_path(call.version)}/{name}" for name in _RESOURCES})
+    found = {name: f"{base_path(call.version)}/{name}" for name in _RESOURCES}
+    return Reply(body=found | {"identity": identity_url(org, call.user)})
 
 
 def objects(_org: Org, call: Call) -> Reply:
@@ -111,16 +117,29 @@ def describe(org: Org, call: Call, name: str) -> Reply:
     return Reply(body=described(org.kind(name), org.permissions, base_path(call.version)))
 
 
+def basics(org: Org, call: Call, name: str) -> Reply:
+    """GET vX/sobjects/{O}: what Describe Global says of it, and the records that the user saw last (here: none)."""
+    return Reply(body={"objectDescribe": summary(org.kind(name), base_path(call.version)), "recentItems": []})
+
+
 def limits(org: Org, _call: Call) -> Reply:
-    """GET vX/limits."""
-    left: dict[str, Any] = {"Max": org.max_requests, "Remaining": max(0, org.max_requests - org.used_requests)}
+    """GET vX/limits: what is counted here, and the usual allocations for the rest."""
+    jobs, batches = (
+        org.tables.db.execute(f'SELECT COUNT(*) FROM "{table}"').fetchone()[0]  # noqa: S608 - names from here
+        for table in ("bulk_job", "ingest_job")
+    )
     return Reply(
         body={
-            "DailyApiRequests": left,
-            "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": 10_000},
-            "DailyBulkApiBatches": {"Max": 15_000, "Remaining": 15_000},
+            "DailyApiRequests": _left(org.max_requests, org.used_requests),
+            "DailyBulkApiBatches": _left(15_000, batches),
+            "DailyBulkV2QueryJobs": _left(10_000, jobs),
+            **{name: _left(most) for name, most in _ALLOCATIONS.items()},
         }
     )
+
+
+def _left(most: int, used: int = 0) -> dict[str, int]:
+    return {"Max": most, "Remaining": max(0, most - used)}
 
 
 def session(org: Org, call: Call) -> str:

@@ -4,6 +4,7 @@ Used by the control port and by hooks. Bounds of the API (field-level security, 
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from .clock import instant, stamp
@@ -13,6 +14,8 @@ from .grants import register
 from .ids import long_id
 from .org import Org
 from .records import Author
+from .rules import kind_with_rules
+from .transactions import Pending
 from .values import typed
 
 Action = Callable[[Org, dict[str, Any]], dict[str, Any]]
@@ -98,6 +101,43 @@ def bulk(org: Org, order: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def rules(org: Org, order: dict[str, Any]) -> dict[str, Any]:
+    """{"object", "when": condition in SOQL, "message", "field"?}: a validation rule; {"clear": true} ends all rules."""
+    if order.get("clear"):
+        org.rules.clear()
+    if "object" in order:
+        kind, field = kind_with_rules(str(order["object"])), str(order.get("field", ""))
+        org.rules.validate(kind, str(order["when"]), str(order["message"]), field=field, at=org.clock.now())
+    return {"rules": len(org.rules.validation)}
+
+
+def duplicates(org: Org, order: dict[str, Any]) -> dict[str, Any]:
+    """{"object", "fields": [...], "allow_save"?: true, "name"?}: a duplicate rule."""
+    kind = kind_with_rules(str(order["object"]))
+    allow_save, name = bool(order.get("allow_save", True)), str(order.get("name", f"Standard_{kind.name}_Duplicate_Rule"))
+    org.rules.refuse_duplicates(kind, [str(f) for f in order["fields"]], allow_save=allow_save, name=name)
+    return {"rules": len(org.rules.duplicate)}
+
+
+def begin(org: Org, order: dict[str, Any]) -> dict[str, Any]:
+    """{"object", "id", "values", "user"?}: another user's long transaction holds a record; nothing is visible yet."""
+    kind, record_id = org.kind(str(order["object"])), _id(order["id"])
+    org.records.existing(kind, record_id)
+    author = replace(_author(org, order), at=org.clock.now())
+    return {"transaction": org.transactions.begin(Pending(kind, record_id, _values(kind, order["values"]), author))}
+
+
+def commit(org: Org, order: dict[str, Any]) -> dict[str, Any]:
+    """{"transaction", "rollback"?: true}: what was begun becomes visible, with the stamps of its beginning, or is given up."""
+    number = int(order["transaction"])
+    if number not in org.transactions.open:
+        raise ValueError(f"No open transaction {number}")
+    if order.get("rollback"):
+        del org.transactions.open[number]
+        return {}
+    return {"opt_out": org.transactions.commit(number, org.records)}
+
+
 def tokens(org: Org, order: dict[str, Any]) -> dict[str, Any]:
     """{"user"?}: a token for that user; {"expire": true}: end every session."""
     if order.get("expire"):
@@ -118,6 +158,10 @@ ACTIONS: dict[str, Action] = {
     "limits": limits,
     "conditions": conditions,
     "bulk": bulk,
+    "rules": rules,
+    "duplicates": duplicates,
+    "begin": begin,
+    "commit": commit,
     "tokens": tokens,
     "credentials": register,
 }

@@ -8,17 +8,20 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .clock import stamp
 from .ids import numbered_id
 from .messages import Call, OrgError, Reply, not_found
-from .org import Org
+from .org import Org, base_path
 from .soql import Selection, parsed, translated
 
 _OPERATIONS = ("query", "queryAll")
 _OPEN = ("UploadComplete", "InProgress")
+_PARALLEL = 5
+DELIMITERS = {"COMMA": ",", "SEMICOLON": ";", "PIPE": "|", "TAB": "\t", "CARET": "^", "BACKQUOTE": "`"}
+ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
 
 
 def create(org: Org, call: Call) -> Reply:
@@ -40,8 +43,8 @@ def create(org: Org, call: Call) -> Reply:
         "concurrencyMode": "Parallel",
         "contentType": "CSV",
         "apiVersion": float(call.version),
-        "lineEnding": "LF",
-        "columnDelimiter": "COMMA",
+        "lineEnding": chosen(body, "lineEnding", "LF", ENDINGS),
+        "columnDelimiter": chosen(body, "columnDelimiter", "COMMA", DELIMITERS),
     }
     _keep(org, job | {"_query": soql, "_polls": 0} | planned_failure(call))
     return Reply(body=job)
@@ -95,11 +98,7 @@ def delete(org: Org, _call: Call, job_id: str) -> Reply:
 
 def results(org: Org, call: Call, job_id: str) -> Reply:
     """GET vX/jobs/query/{id}/results?maxRecords&locator: one page with the header line; the last has locator "null"."""
-    job = _job(org, job_id)
-    if job["apiVersion"] != float(call.version):
-        raise OrgError(409, "INVALIDJOBSTATE", "The results have to be read with the API version of the job")
-    if job["state"] != "JobComplete":
-        raise OrgError(400, "INVALIDJOBSTATE", f"Job is not in state JobComplete but {job['state']}")
+    job = _complete(org, call, job_id)
     if job.get("_expired") and call.params.get("locator"):
         raise OrgError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
     start, most = _page(call, job["numberRecordsProcessed"])
@@ -112,6 +111,25 @@ def results(org: Org, call: Call, job_id: str) -> Reply:
     locator = "null" if following >= job["numberRecordsProcessed"] else position_locator(following)
     headers = {"Sforce-Locator": locator, "Sforce-NumberOfRecords": str(len(lines))}
     return Reply(headers=headers, text="".join([job["_header"], *lines]), media_type="text/csv; charset=UTF-8")
+
+
+def result_pages(org: Org, call: Call, job_id: str) -> Reply:
+    """GET vX/jobs/query/{id}/resultPages: addresses of up to five parts of the result, to be read side by side."""
+    job = _complete(org, call, job_id)
+    total = max(job["numberRecordsProcessed"], 1)
+    size = -(-total // _PARALLEL)
+    base = f"{base_path(call.version)}/jobs/query/{job['id']}/results"
+    pages = [{"resultUrl": f"{base}?locator={position_locator(start, size)}"} for start in range(0, total, size)]
+    return Reply(body={"resultPages": pages, "nextRecordsUrl": None, "done": True})
+
+
+def _complete(org: Org, call: Call, job_id: str) -> dict[str, Any]:
+    job = _job(org, job_id)
+    if job["apiVersion"] != float(call.version):
+        raise OrgError(409, "INVALIDJOBSTATE", "The results have to be read with the API version of the job")
+    if job["state"] != "JobComplete":
+        raise OrgError(400, "INVALIDJOBSTATE", f"Job is not in state JobComplete but {job['state']}")
+    return job
 
 
 def _selection(org: Org, soql: str, operation: str) -> Selection:
@@ -134,7 +152,7 @@ def _run(org: Org, job: dict[str, Any]) -> None:
         message = "The batch was retried too often and is given up"
         job |= {"state": "Failed", "errorMessage": message, "numberRecordsProcessed": processed, "retries": 15}
         return
-    lines = _csv_lines(selection.line(r) for r in rows)
+    lines = _csv_lines((selection.line(r) for r in rows), job)
     org.tables.db.executemany('INSERT INTO "bulk_line" VALUES (?, ?, ?)', ((job["id"], n, line) for n, line in enumerate(lines)))
     job |= {
         "state": "JobComplete",
@@ -143,13 +161,14 @@ def _run(org: Org, job: dict[str, Any]) -> None:
         "retries": 0,
         "totalProcessingTime": 1,
         "isPkChunkingSupported": True,
-        "_header": next(_csv_lines(iter([selection.header()]))),
+        "_header": next(_csv_lines(iter([selection.header()]), job)),
     }
 
 
-def _csv_lines(rows: Iterator[list[str]]) -> Iterator[str]:
+def _csv_lines(rows: Iterator[list[str]], job: dict[str, Any]) -> Iterator[str]:
     buffer = io.StringIO()
-    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    delimiter, ending = DELIMITERS[job["columnDelimiter"]], ENDINGS[job["lineEnding"]]
+    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator=ending, delimiter=delimiter)
     for row in rows:
         writer.writerow(row)
         yield buffer.getvalue()
@@ -162,22 +181,25 @@ def _page(call: Call, total: int) -> tuple[int, int]:
     if most and not re.fullmatch(r"0*[1-9]\d{0,8}", most, re.ASCII):
         raise OrgError(400, "INVALIDREQUEST", "maxRecords has to be a positive number")
     locator = call.params.get("locator", "")
-    return (_position(locator) if locator else 0), int(most) if most else max(total, 1)
+    start, part = _position(locator) if locator else (0, None)
+    return start, int(most) if most else part or max(total, 1)
 
 
-def position_locator(position: int) -> str:
-    """The locator of the page that starts at a row."""
-    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+def position_locator(position: int, part: int | None = None) -> str:
+    """The locator of the page that starts at a row, for ``part`` rows where it is one of several."""
+    text = str(position) if part is None else f"{position}-{part}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _position(locator: str) -> int:
+def _position(locator: str) -> tuple[int, int | None]:
     try:
         found = base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4))
     except ValueError:
         found = b""
-    if not re.fullmatch(rb"\d{1,9}", found):
+    match = re.fullmatch(rb"(\d{1,9})(?:-(\d{1,9}))?", found)
+    if match is None:
         raise OrgError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
-    return int(found)
+    return int(match[1]), int(match[2]) if match[2] else None
 
 
 def _job(org: Org, job_id: str) -> dict[str, Any]:
@@ -190,6 +212,18 @@ def _job(org: Org, job_id: str) -> dict[str, Any]:
 
 def _keep(org: Org, job: dict[str, Any]) -> None:
     org.tables.db.execute('INSERT OR REPLACE INTO "bulk_job" VALUES (?, ?)', (job["id"], json.dumps(job)))
+
+
+def chosen(body: dict[str, Any], name: str, default: str, known: Iterable[str]) -> str:
+    """The value of one setting of a new job.
+
+    Raises:
+        OrgError: INVALIDJOB when it isn't one of the known values.
+    """
+    value = str(body.get(name) or default)
+    if value not in known:
+        raise OrgError(400, "INVALIDJOB", f"InvalidJob : {name} has to be one of {', '.join(known)}")
+    return value
 
 
 def _shown(job: dict[str, Any]) -> dict[str, Any]:

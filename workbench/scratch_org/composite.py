@@ -11,6 +11,7 @@ from .org import Org
 MOST_SUBREQUESTS = 25
 MOST_QUERIES = 5
 _COSTLY = re.compile(r"/services/data/v[\d.]+/(?:query|queryAll|composite/sobjects)(?:/|$)", re.IGNORECASE)
+_ITSELF = re.compile(r"/services/data/v[\d.]+/composite/?(?:\?|$)", re.IGNORECASE)
 _FORBIDDEN_HEADERS = frozenset({"accept", "authorization", "content-type"})
 _REFERENCE = re.compile(r"@\{(\w+)((?:\.\w+|\[\d+\])*)\}")
 _HALTED = [
@@ -135,6 +136,8 @@ def _subrequest(call: Call, part: dict[str, Any]) -> Call:
     url = str(part.get("url", ""))
     if not url.startswith("/services/data/v"):
         raise OrgError(400, "INVALID_URL", "A subrequest's url starts with /services/data/v")
+    if _ITSELF.match(url):
+        raise OrgError(400, "INVALID_URL", "A composite request can't be a subrequest")
     given = part.get("httpHeaders") or {}
     if not isinstance(given, dict):
         raise OrgError(400, "JSON_PARSER_ERROR", "httpHeaders has to be an object")

@@ -4,7 +4,6 @@ Adding an object means adding one entry to ``OBJECTS``; tables, queries, rows an
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 TEXT_TYPES = frozenset({"string", "email", "picklist", "textarea", "phone", "url"})
 ID_TYPES = frozenset({"id", "reference"})
@@ -288,57 +287,3 @@ class Permissions:
     def rules(self) -> list[tuple[str, str, bool, bool]]:
         """All rules, to be kept across a restart."""
         return [(o, f, r, u) for (o, f), (r, u) in self._rules.items()]
-
-
-def described(kind: ObjectType, permissions: Permissions, base: str) -> dict[str, Any]:
-    """The describe result; hidden fields are absent from it."""
-    shown = [f for f in kind.fields if permissions.readable(kind, f)]
-    return {
-        **_summary(kind, base),
-        "fields": [_described_field(kind, f, permissions) for f in shown],
-        "childRelationships": [],
-        "recordTypeInfos": [],
-    }
-
-
-def described_all(base: str) -> dict[str, Any]:
-    """The list of objects (Describe Global)."""
-    return {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": [_summary(k, base) for k in OBJECTS.values()]}
-
-
-def _summary(kind: ObjectType, base: str) -> dict[str, Any]:
-    path = f"{base}/sobjects/{kind.name}"
-    return {
-        "name": kind.name,
-        "label": kind.label,
-        "labelPlural": f"{kind.label}s",
-        "keyPrefix": kind.prefix,
-        "custom": False,
-        "queryable": True,
-        "retrieveable": True,
-        "createable": kind.writable,
-        "updateable": kind.writable,
-        "deletable": kind.writable,
-        "replicateable": not kind.parent,
-        "urls": {"sobject": path, "describe": f"{path}/describe", "rowTemplate": f"{path}/{{ID}}"},
-    }
-
-
-def _described_field(kind: ObjectType, field: Field, permissions: Permissions) -> dict[str, Any]:
-    return {
-        "name": field.name,
-        "label": field.label,
-        "type": field.type,
-        "length": field.length,
-        "custom": field.custom,
-        "createable": field.createable and permissions.writable(kind, field),
-        "updateable": field.updateable and permissions.writable(kind, field),
-        "nillable": field.nillable,
-        "filterable": field.filterable,
-        "sortable": field.filterable,
-        "defaultedOnCreate": field.type == "boolean" or not field.createable,
-        "calculated": False,
-        "nameField": field.name == "Name",
-        "referenceTo": [field.refers_to] if field.refers_to else [],
-        "relationshipName": field.relationship or None,
-    }

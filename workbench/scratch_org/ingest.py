@@ -8,19 +8,19 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from .bulk import planned_failure, rows_before_failure
+from .bulk import DELIMITERS, ENDINGS, chosen, planned_failure, rows_before_failure
 from .clock import stamp
 from .describe import OBJECTS, ObjectType
 from .ids import long_id, numbered_id
 from .messages import Call, OrgError, Reply, not_found
+from .multipart import LONGEST_CONTENT, is_multipart, parts
 from .org import Org
 from .rows import create_one, delete_one, update_one
 
-_OPERATIONS = ("insert", "update", "delete")
-_DELIMITERS = {"COMMA": ",", "SEMICOLON": ";", "PIPE": "|", "TAB": "\t", "CARET": "^", "BACKQUOTE": "`"}
-_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
+_OPERATIONS = ("insert", "update", "upsert", "delete")
 _OPEN = ("UploadComplete", "InProgress")
 _ENDED = ("JobComplete", "Failed", "Aborted")
 _NULL = "#N/A"
@@ -35,8 +35,30 @@ Job = dict[str, Any]
 
 
 def create(org: Org, call: Call) -> Reply:
-    """POST vX/jobs/ingest {object, operation[, contentType, lineEnding, columnDelimiter]}."""
-    body = call.json_object()
+    """POST vX/jobs/ingest {object, operation[, contentType, lineEnding, columnDelimiter, externalIdFieldName]}.
+
+    As multipart/form-data with the parts ``job`` and ``content`` it brings its rows along, and is closed at once.
+    """
+    if not is_multipart(call):
+        return Reply(body=_created(org, call, call.json_object()))
+    given = parts(call)
+    if set(given) != {"job", "content"}:
+        raise OrgError(400, "INVALIDJOB", "InvalidJob : The parts of the request have to be job and content")
+    if len(given["content"].decode(errors="replace")) > LONGEST_CONTENT:
+        raise OrgError(
+            400, "INVALIDJOB", f"InvalidJob : Content of more than {LONGEST_CONTENT:,} characters needs a job of its own"
+        )
+    job = _created(org, call, replace(call, body=given["job"]).json_object())
+    org.tables.db.execute('INSERT INTO "ingest_data" VALUES (?, ?)', (job["id"], given["content"]))
+    job = _job(org, job["id"]) | {"state": "UploadComplete"}
+    _keep(org, job)
+    return Reply(body=_shown(job))
+
+
+def _created(org: Org, call: Call, body: dict[str, Any]) -> Job:
+    if body.get("operation") == "hardDelete":
+        message = "hardDelete operation requires special user profile permission, please contact your system administrator"
+        raise OrgError(400, "FEATURENOTENABLED", message)
     kind = OBJECTS.get(str(body.get("object", "")).lower())
     if kind is None or not kind.writable:
         raise OrgError(400, "INVALIDJOB", f"InvalidJob : Unable to find object: {body.get('object')}")
@@ -44,21 +66,33 @@ def create(org: Org, call: Call) -> Reply:
     job_id = numbered_id("750", org.tables.next_number("750"))
     job: Job = {
         "id": job_id,
-        "operation": _chosen(body, "operation", "", _OPERATIONS),
+        "operation": chosen(body, "operation", "", _OPERATIONS),
         "object": kind.name,
         "createdById": call.user,
         "createdDate": now,
         "systemModstamp": now,
         "state": "Open",
         "concurrencyMode": "Parallel",
-        "contentType": _chosen(body, "contentType", "CSV", ("CSV",)),
+        "contentType": chosen(body, "contentType", "CSV", ("CSV",)),
         "apiVersion": float(call.version),
         "contentUrl": f"services/data/v{call.version}/jobs/ingest/{job_id}/batches",
-        "lineEnding": _chosen(body, "lineEnding", "LF", _ENDINGS),
-        "columnDelimiter": _chosen(body, "columnDelimiter", "COMMA", _DELIMITERS),
+        "lineEnding": chosen(body, "lineEnding", "LF", ENDINGS),
+        "columnDelimiter": chosen(body, "columnDelimiter", "COMMA", DELIMITERS),
     }
+    if job["operation"] == "upsert":
+        job["externalIdFieldName"] = _external_id(body)
     _keep(org, job | {"_polls": 0} | planned_failure(call))
-    return Reply(body=job)
+    return job
+
+
+def _external_id(body: dict[str, Any]) -> str:
+    """The only field that a record can be found by here is its Id."""
+    name = body.get("externalIdFieldName")
+    if not name:
+        raise OrgError(400, "INVALIDJOB", "InvalidJob : The externalIdFieldName is required for an upsert")
+    if str(name).lower() != "id":
+        raise OrgError(400, "INVALIDJOB", f"InvalidJob : Field name {name} is not an External ID or indexed field")
+    return "Id"
 
 
 def upload(org: Org, call: Call, job_id: str) -> Reply:
@@ -121,7 +155,7 @@ def results(org: Org, _call: Call, job_id: str, which: str) -> Reply:
     job = _job(org, job_id)
     _refuse_state(job, _ENDED, "Reading the results of")
     outcome, columns = _RESULTS[which.lower()]
-    delimiter = _DELIMITERS[job["columnDelimiter"]]
+    delimiter = DELIMITERS[job["columnDelimiter"]]
     rows = org.tables.db.execute(
         'SELECT "row" FROM "ingest_row" WHERE "job" = ? AND "outcome" = ? ORDER BY "number"', (job["id"], outcome)
     )
@@ -184,9 +218,9 @@ def _written(
 def _write(org: Org, call: Call, operation: str, kind: ObjectType, row: dict[str, str]) -> tuple[str, str]:
     """One row: an empty value is left alone, ``#N/A`` empties the field."""
     values = {k: None if v == _NULL else v for k, v in row.items() if v != "" and k.lower() != "id"}
-    if operation == "insert":
-        return create_one(org, call, kind, values), "true"
     given = next((v for k, v in row.items() if k.lower() == "id"), "")
+    if operation == "insert" or (operation == "upsert" and not given):
+        return create_one(org, call, kind, values), "true"
     if not given:
         raise OrgError(
             400, "MISSING_ARGUMENT", f"Id not specified in {'an update' if operation == 'update' else 'a delete'} call"
@@ -215,7 +249,7 @@ def _table(org: Org, job: Job, kind: ObjectType) -> tuple[list[str], list[list[s
         _BadData: no data, not UTF-8, another line ending, an unknown or hidden field, rows of unequal length.
     """
     text = _text(org, job)
-    ending = _ENDINGS[job["lineEnding"]]
+    ending = ENDINGS[job["lineEnding"]]
     first, _, rest = text.partition("\n")
     if rest and first.endswith("\r") != (ending == "\r\n"):
         raise _BadData(
@@ -250,7 +284,7 @@ def _text(org: Org, job: Job) -> str:
 
 
 def _parsed(text: str, job: Job) -> list[list[str]]:
-    delimiter = _DELIMITERS[job["columnDelimiter"]]
+    delimiter = DELIMITERS[job["columnDelimiter"]]
     return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
 
 
@@ -272,13 +306,6 @@ def _note_rows(org: Org, job: Job, outcomes: Iterable[tuple[str, list[str]]]) ->
         counts[outcome] += 1
         org.tables.db.execute('INSERT INTO "ingest_row" VALUES (?, ?, ?, ?)', (job["id"], number, outcome, json.dumps(row)))
     return counts[_DONE], counts[_FAILED]
-
-
-def _chosen(body: dict[str, Any], name: str, default: str, known: Iterable[str]) -> str:
-    value = str(body.get(name, default))
-    if value not in known:
-        raise OrgError(400, "INVALIDJOB", f"InvalidJob : {name} has to be one of {', '.join(known)}")
-    return value
 
 
 def _refuse_state(job: Job, states: tuple[str, ...], doing: str) -> None:

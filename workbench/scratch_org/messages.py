@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 JSON_TYPE = "application/json;charset=UTF-8"
 MOST_NESTED = 100
@@ -77,7 +77,7 @@ class Call:
         parts = urlsplit(url)
         return Call(
             method=method,
-            path=parts.path,
+            path=unquote(parts.path),
             params=dict(parse_qsl(parts.query, keep_blank_values=True)),
             headers=headers,
             body=body,

@@ -12,7 +12,9 @@ from .faults import Faults
 from .ids import numbered_id
 from .messages import Call, OrgError, not_found
 from .records import Author, Records
+from .rules import Rules
 from .tables import Tables
+from .transactions import Transactions
 
 API_VERSION = "64.0"
 OLDEST_VERSION, NEWEST_VERSION = 31, 66
@@ -33,6 +35,8 @@ class Org:
             self.clock.set(clock)
         self.records = Records(self.tables, self.clock)
         self.permissions = Permissions()
+        self.rules = Rules(self.tables)
+        self.transactions = Transactions()
         self.faults = Faults()
         self.client_id = f"scratch.{self.tables.secret('client_id')}"
         self.client_secret = self.tables.secret("client_secret")
@@ -97,6 +101,10 @@ class Org:
         """The user a token speaks for; None when it is unknown or expired."""
         row = self.tables.db.execute('SELECT "user" FROM "access_token" WHERE "token" = ?', (token,)).fetchone()
         return str(row[0]) if row else None
+
+    def end_session(self, token: str) -> bool:
+        """End one session; False when there is none with that token."""
+        return bool(self.tables.db.execute('DELETE FROM "access_token" WHERE "token" = ?', (token,)).rowcount)
 
     def expire_tokens(self) -> None:
         """End every session."""

@@ -5,6 +5,7 @@ import re
 import secrets
 
 from .clock import instant, stamp
+from .descriptions import column_metadata
 from .messages import Call, OrgError, Reply
 from .org import LIVES_OF_LOCATOR, Org, base_path
 from .soql import Selection, parsed, translated, within_bounds
@@ -28,6 +29,8 @@ def query_all(org: Org, call: Call) -> Reply:
 def _first_page(org: Org, call: Call, *, every: bool) -> Reply:
     soql = call.params.get("q", "")
     selection = translated(parsed(soql), org.permissions, org.clock.now(), every=every)
+    if call.params.get("columns", "").lower() == "true":
+        return Reply(body=column_metadata(selection.kind, [(c.path, c.field) for c in selection.columns]))
     limit, offset = selection.bounds
     if selection.query.count:
         row = org.tables.db.execute(selection.count_sql(), (*selection.parameters, limit, offset)).fetchone()

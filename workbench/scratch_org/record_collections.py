@@ -1,5 +1,6 @@
 """Up to 200 records in one request: sObject Collections."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .describe import OBJECTS, ObjectType
@@ -33,6 +34,15 @@ def update(org: Org, call: Call) -> Reply:
     if len(set(known)) < len(known):
         raise OrgError(400, "INVALID_FIELD", "Duplicate id specified")
     return _each(org, call, items, all_or_none)
+
+
+def upsert(org: Org, call: Call) -> Reply:
+    """PATCH vX/composite/sobjects/{O}/Id: each result says whether its record was created."""
+    items, all_or_none = _records(call)
+    methods = ["PATCH" if item.get("id") or item.get("Id") else "POST" for item in items]
+    reply = _each(org, call, items, all_or_none, methods)
+    results = zip(reply.body, methods, strict=True)
+    return Reply(body=[{**result, "created": method == "POST"} if result["success"] else result for result, method in results])
 
 
 def delete(org: Org, call: Call) -> Reply:
@@ -80,11 +90,13 @@ def _refuse_count(count: int, most: int = MOST_RECORDS) -> None:
         raise OrgError(400, "EXCEEDED_MAX_SIZE_REQUEST", f"record limit reached. cannot submit more than {most} records")
 
 
-def _each(org: Org, call: Call, items: list[dict[str, Any]], all_or_none: bool) -> Reply:
+def _each(org: Org, call: Call, items: list[dict[str, Any]], all_or_none: bool, methods: Sequence[str] | None = None) -> Reply:
+    """Each record by the request's method, or by its own."""
     noted = len(call.writes)
+    each = zip(items, methods or [call.method] * len(items), strict=True)
     try:
         with org.tables.atomic():
-            results = [_one(org, call, item) for item in items]
+            results = [_one(org, call, item, method) for item, method in each]
             if all_or_none and not all(r["success"] for r in results):
                 raise _RolledBack  # noqa: TRY301 - leaves the transaction
     except _RolledBack:
@@ -94,16 +106,16 @@ def _each(org: Org, call: Call, items: list[dict[str, Any]], all_or_none: bool) 
     return Reply(body=results)
 
 
-def _one(org: Org, call: Call, item: dict[str, Any]) -> dict[str, Any]:
+def _one(org: Org, call: Call, item: dict[str, Any], method: str) -> dict[str, Any]:
     """One record in its own savepoint; its error becomes its result."""
     record_id: str | None = None
     try:
         with org.tables.atomic():
-            kind, record_id = _addressed(call, item)
+            kind, record_id = _addressed(method, item)
             payload = {k: v for k, v in item.items() if k.lower() != "id"}
-            if call.method == "POST":
+            if method == "POST":
                 record_id = create_one(org, call, kind, payload)
-            elif call.method == "DELETE":
+            elif method == "DELETE":
                 delete_one(org, call, kind, str(record_id))
             else:
                 update_one(org, call, kind, str(record_id), payload)
@@ -114,10 +126,10 @@ def _one(org: Org, call: Call, item: dict[str, Any]) -> dict[str, Any]:
     return {"id": record_id, "success": True, "errors": []}
 
 
-def _addressed(call: Call, item: dict[str, Any]) -> tuple[ObjectType, str | None]:
+def _addressed(method: str, item: dict[str, Any]) -> tuple[ObjectType, str | None]:
     """The object and id of one entry of a collection."""
     record_id = long_id(str(item.get("id") or item.get("Id") or ""))
-    if call.method == "DELETE":
+    if method == "DELETE":
         kind = next((k for k in OBJECTS.values() if record_id and k.writable and record_id.startswith(k.prefix)), None)
     else:
         attributes = item.get("attributes")
@@ -125,7 +137,7 @@ def _addressed(call: Call, item: dict[str, Any]) -> tuple[ObjectType, str | None
         kind = OBJECTS.get(name.lower())
         if kind is None:
             raise OrgError(400, "INVALID_TYPE", f"sObject type '{name}' is not supported.")
-    if call.method == "POST":
+    if method == "POST":
         return _known(kind), None
     if record_id is None or kind is None or not record_id.startswith(kind.prefix):
         raise OrgError(400, "MALFORMED_ID", "id value of incorrect type", ["Id"])

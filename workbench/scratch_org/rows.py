@@ -57,7 +57,10 @@ def create_one(org: Org, call: Call, kind: ObjectType, payload: dict[str, Any]) 
     """Create one record for a row or a collection; returns its id."""
     _refuse_unwritable(kind)
     values = checked_values(kind, payload, org.permissions, creating=True)
+    if kind.name == "Account":
+        _refuse_misplaced(kind, values, is_person=bool(values.get("LastName")))
     record_id = org.records.create(kind, values, org.author(call))
+    org.rules.check(call, kind, record_id, written=values, at=org.clock.now())
     call.writes.append({"action": "create", "object": kind.name, "id": record_id, "fields": sorted(values), "status": 201})
     return record_id
 
@@ -86,21 +89,23 @@ def _update(org: Org, call: Call, kind: ObjectType, record_id: str, payload: dic
     condition = call.headers.get("if-unmodified-since")
     since = _http_moment(condition, "If-Unmodified-Since") if condition is not None else None
     row = org.records.existing(kind, record_id)
-    _refuse_lock(call, record_id)
+    _refuse_lock(org, call, record_id)
     modified = _modified(org, row)
     if since is not None and modified is not None and modified > since:
         message = "The record has been modified since the date given in If-Unmodified-Since."
         raise OrgError(412, "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE", message)
     values = checked_values(kind, payload, org.permissions)
-    _refuse_frozen(kind, row)
-    return org.records.change(kind, record_id, values, org.author(call))
+    _refuse_frozen(kind, row, values)
+    changes = org.records.change(kind, record_id, values, org.author(call))
+    org.rules.check(call, kind, record_id, written=values, at=org.clock.now())
+    return changes
 
 
 def delete_one(org: Org, call: Call, kind: ObjectType, record_id: str) -> None:
     """Delete one record for a row or a collection."""
     _refuse_unwritable(kind)
     org.records.existing(kind, record_id)
-    _refuse_lock(call, record_id)
+    _refuse_lock(org, call, record_id)
     org.records.delete(kind, record_id, org.author(call))
     call.writes.append({"action": "delete", "object": kind.name, "id": record_id, "status": 204})
 
@@ -118,7 +123,7 @@ def updated(org: Org, call: Call, name: str) -> Reply:
     ids = [r[0] for r in rows]
     if len(ids) > 600_000:
         raise OrgError(400, "EXCEEDED_ID_LIMIT", "The number of ids exceeds 600,000")
-    return Reply(body={"ids": ids, "latestDateCovered": stamp(end)})
+    return Reply(body={"ids": ids, "latestDateCovered": _covered(org, end)})
 
 
 def deleted(org: Org, call: Call, name: str) -> Reply:
@@ -133,7 +138,11 @@ def deleted(org: Org, call: Call, name: str) -> Reply:
     )
     records = [{"id": r[0], "deletedDate": r[1]} for r in rows]
     earliest = stamp(org.clock.now() - timedelta(days=15))
-    return Reply(body={"deletedRecords": records, "earliestDateAvailable": earliest, "latestDateCovered": stamp(end)})
+    return Reply(body={"deletedRecords": records, "earliestDateAvailable": earliest, "latestDateCovered": _covered(org, end)})
+
+
+def _covered(org: Org, end: datetime) -> str:
+    return stamp(org.transactions.covered(end).replace(second=0, microsecond=0))
 
 
 def _window(org: Org, call: Call) -> tuple[datetime, datetime]:
@@ -205,15 +214,26 @@ def _refuse_unwritable(kind: ObjectType) -> None:
         raise OrgError(405, "METHOD_NOT_ALLOWED", f"HTTP method not allowed: {kind.name} is read-only here")
 
 
-def _refuse_lock(call: Call, record_id: str) -> None:
-    if call.is_locked(record_id):
+def _refuse_lock(org: Org, call: Call, record_id: str) -> None:
+    if call.is_locked(record_id) or org.transactions.holds(record_id):
         message = f"unable to obtain exclusive access to this record or 1 records: {record_id}"
         raise OrgError(400, "UNABLE_TO_LOCK_ROW", message, [])
 
 
-def _refuse_frozen(kind: ObjectType, row: sqlite3.Row) -> None:
+def _refuse_frozen(kind: ObjectType, row: sqlite3.Row, values: dict[str, Any]) -> None:
     if kind.name == "Lead" and row["IsConverted"]:
         raise OrgError(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", [])
+    if kind.name == "Account":
+        _refuse_misplaced(kind, values, is_person=bool(row["IsPersonAccount"]))
     if kind.name == "Contact" and row["IsPersonAccount"]:
         message = "A person account's contact is changed through its account"
         raise OrgError(400, "INSUFFICIENT_ACCESS_OR_READONLY", message, [])
+
+
+def _refuse_misplaced(kind: ObjectType, values: dict[str, Any], *, is_person: bool) -> None:
+    """A person account's name is made of its parts; a business account has no person's fields."""
+    persons = {f.name for f in kind.fields if f.name.startswith("Person") or f.name.endswith(("__pc", "FirstName", "LastName"))}
+    misplaced = [n for n in values if (n == "Name" if is_person else n in persons)]
+    if misplaced:
+        message = f"{kind.name}: bad field names on insert/update call: {', '.join(misplaced)}"
+        raise OrgError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", message, misplaced)
