@@ -28,7 +28,17 @@ def _no_keyring() -> Iterator[None]:
     """Tests must not write into the keyring of whoever runs them, nor use their workspace or credentials."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_NO_KEYRING", "1")
-        for name in ("HOME", "CLOCK", "CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "USERNAME", "JWT_KEY_FILE"):
+        for name in (
+            "HOME",
+            "CLOCK",
+            "CLIENT_ID",
+            "CLIENT_SECRET",
+            "ACCESS_TOKEN",
+            "USERNAME",
+            "PASSWORD",
+            "SECURITY_TOKEN",
+            "JWT_KEY_FILE",
+        ):
             patch.delenv(f"WORKBENCH_{name}", raising=False)
         yield
 

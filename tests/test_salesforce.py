@@ -359,8 +359,8 @@ def test_a_token_that_never_holds_ends_in_one_error(org: SalesforceOrg, scratch:
     ("changed", "sentence"),
     [
         ({"client_secret": "wrong-canary"}, r"did not accept the client id and secret \(400 invalid_client\)"),
-        ({"client_secret": ""}, "no client id and secret to log in again"),
-        ({"client_secret": "", "access_token": "expired-canary"}, "no client id and secret to log in again"),
+        ({"client_secret": ""}, "no client id and secret, nor anything else"),
+        ({"client_secret": "", "access_token": "expired-canary"}, "handed in is not valid"),
     ],
 )
 def test_credentials_that_are_not_accepted(scratch: ScratchOrg, changed: dict[str, str], sentence: str) -> None:

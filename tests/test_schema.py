@@ -34,12 +34,17 @@ def store(tmp_path: Path, template: Path) -> Iterator[Store]:
 
 
 def definitions(store: Store) -> dict[str, str]:
-    """Every table and index as the database wrote it down, without the order of constraints and Alembic's own table."""
+    """Every table and index as the database wrote it down, without the order of its parts and Alembic's own table."""
     with store.read() as tx:
         rows = tx.exec_driver_sql(
             "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger' AND name <> 'alembic_version'"
         ).all()
-    return {name: "\n".join(sorted(line.strip(" \t,") for line in sql.strip().splitlines())) for name, sql in rows}
+    return {
+        name: "\n".join(
+            sorted(filter(None, (part.strip(" \t,") for line in sql.strip().splitlines() for part in line.split(", "))))
+        )
+        for name, sql in rows
+    }
 
 
 def test_migrations_make_what_the_definitions_say(store: Store, tmp_path: Path) -> None:

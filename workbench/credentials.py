@@ -20,22 +20,26 @@ from workbench.settings import KEYRING_SERVICE, OrgSettings
 
 ACCESS_TOKEN = re.compile(r"00D[A-Za-z0-9]{9,15}![!-~]+")
 KEY_FILE = "WORKBENCH_JWT_KEY_FILE"
+NAMES = ("CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "USERNAME", "PASSWORD", "SECURITY_TOKEN")
 
 
 def credentials_for(org: OrgSettings) -> OrgCredentials:
     """What to log in with. Without any, the first request to Salesforce says what is missing.
 
+    Of several kinds in the environment the first counts: token, private key, client id and secret, user name and password. The last
+    is legacy, and is never kept anywhere.
+
     Raises:
         SettingsError: the keyring holds something that can't be read, or a private key is named without client and user.
     """
-    env = {name: os.environ.get(f"WORKBENCH_{name}", "") for name in ("CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "USERNAME")}
+    env = {name: os.environ.get(f"WORKBENCH_{name}", "") for name in NAMES}
     key_file = os.environ.get(KEY_FILE, "")
     given = OrgCredentials(
         url=org.url,
         client_id=env["CLIENT_ID"],
         client_secret=env["CLIENT_SECRET"],
         access_token=env["ACCESS_TOKEN"],
-        username=env["USERNAME"] if key_file else "",
+        username=env["USERNAME"],
         key_file=key_file,
         api_version=org.api_version,
     )
@@ -44,9 +48,11 @@ def credentials_for(org: OrgSettings) -> OrgCredentials:
             f"{KEY_FILE} names a private key, but not who logs in with it", "Set WORKBENCH_CLIENT_ID and WORKBENCH_USERNAME, too."
         )
     if given.access_token or key_file or (given.client_id and given.client_secret):
-        return given
+        return given if key_file else replace(given, username="")
+    if env["PASSWORD"] and given.username:
+        return replace(given, client_id="", client_secret="", password=env["PASSWORD"], security_token=env["SECURITY_TOKEN"])
     kept = dict(zip(("client_id", "client_secret"), logins.find(org.url), strict=True)) if org.kind == "scratch" else _kept(org)
-    return replace(given, **{"client_id": "", "client_secret": "", **kept})
+    return replace(given, **{"client_id": "", "client_secret": "", "username": "", **kept})
 
 
 def keep_credentials(org: OrgSettings, *, client_id: str, client_secret: str) -> OrgIdentity:

@@ -11,7 +11,7 @@ from workbench.audit import Audit
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
 from workbench.resubscription import FINAL
-from workbench.salesforce import SalesforceOrg, check_org
+from workbench.salesforce import CheckLine, SalesforceOrg, check_org
 from workbench.settings import Settings
 from workbench.store import batches, mismatches, operators, records, review
 
@@ -68,10 +68,16 @@ def health(desk: Desk, connect: Callable[[], SalesforceOrg]) -> tuple[HealthLine
 def org_lines(desk: Desk, connect: Callable[[], SalesforceOrg]) -> tuple[HealthLine, ...]:
     """Whether Salesforce can be reached and lets us do the work."""
     try:
-        return tuple(HealthLine("ok" if line.ok else "bad", line.sentence) for line in check_org(connect(), now=desk.clock))
+        return tuple(HealthLine(_level(line), line.sentence) for line in check_org(connect(), now=desk.clock))
     except WorkbenchError as error:
         text = str(error).rstrip(".")
         return (HealthLine("bad", f"{text[:1].upper()}{text[1:]}. {error.advice}"),)
+
+
+def _level(line: CheckLine) -> Level:
+    if line.ok:
+        return "ok"
+    return "bad" if line.blocking else "warn"
 
 
 def trail_line(desk: Desk) -> HealthLine:

@@ -22,7 +22,8 @@ OPT_OUT_FIELD = "HasOptedOutOfEmail"
 class OrgRow:
     """One Lead or Contact as read from the org at one moment; never changed once it is made.
 
-    ``opt_outs`` maps each configured opt-out field to its value. Datetimes are UTC-aware with whole seconds, as Salesforce
+    ``opt_outs`` maps each configured opt-out field to its value. ``person_account`` is the account (001...) of which this contact is
+    the hidden half: one person, who may be known by either id. Datetimes are UTC-aware with whole seconds, as Salesforce
     stamps them. ``email`` is as stored in Salesforce, not normalised.
     """
 
@@ -41,6 +42,17 @@ class OrgRow:
     converted_contact_id: str | None = None
     merged_into: str | None = None
     bounced_at: datetime | None = None
+    person_account: str | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every Salesforce id by which this record may be known."""
+        return (self.record_id, self.person_account) if self.person_account else (self.record_id,)
+
+    @property
+    def written_object(self) -> str:
+        """The object through which the record is changed."""
+        return "Account" if self.person_account else self.object
 
     @property
     def opted_out(self) -> bool:
@@ -163,7 +175,7 @@ class Org(Protocol):
         """Who and where we are."""
 
     def access(self) -> tuple[FieldAccess, ...]:
-        """Field permissions of every configured opt-out field on Lead and Contact."""
+        """Field permissions of every configured opt-out field on Lead and Contact, and on Account where it may be a person's."""
 
     def usage(self) -> ApiUsage:
         """API calls used today."""
@@ -179,6 +191,8 @@ class Org(Protocol):
 
     def read(self, *, record_ids: Sequence[str], addresses: Sequence[str], history: bool) -> Reading:
         """Every Lead/Contact with one of these ids or addresses (any case), deleted ones included, with field history.
+
+        The id of a person account finds its contact.
 
         One composite API call for up to about 200 ids and 200 addresses.
         """

@@ -261,7 +261,7 @@ def linked_rows(reading: Reading, person: Person, known_ids: Iterable[str]) -> t
     Deleted rows of the address count as well, because their opt-outs do; and so does an opted-out row of a former address.
     """
     ids = set(known_ids)
-    mine = {r.record_id: r for r in reading.rows if r.record_id in ids or _carries_address(r, person)}
+    mine = {r.record_id: r for r in reading.rows if ids.intersection(r.ids) or _carries_address(r, person)}
     everything = {r.record_id: r for r in reading.rows}
     while heirs := {i for r in mine.values() for i in heirs_of(r) if i in everything and i not in mine}:
         mine |= {i: everything[i] for i in heirs}

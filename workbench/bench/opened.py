@@ -77,6 +77,15 @@ class Opened:
         org = self.settings.org
         return SalesforceOrg(credentials_for(org), opt_out_fields=org.opt_out_fields, daily_share=org.daily_share)
 
+    @property
+    def login_warning(self) -> str:
+        """A sentence about a way of logging in that will end; "" where there is nothing to say, or nobody logged in."""
+        if "org" not in vars(self) or not self.org.credentials.password:
+            return ""
+        from workbench.salesforce import LEGACY
+
+        return LEGACY
+
     def close(self) -> None:
         """Give sockets and database connections back."""
         if "org" in vars(self):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from workbench.cli.talk import say
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,13 +56,15 @@ def split(arguments: Sequence[str]) -> tuple[Session, list[str]]:
 
 @contextmanager
 def opened(ctx: typer.Context) -> Iterator[Workbench]:
-    """The Workbench on this run's workspace, closed at the end."""
+    """The Workbench on this run's workspace, closed at the end; says so when it logged in the old way."""
     from workbench.bench import Workbench
 
     wb = Workbench.open(ctx.ensure_object(Session).workspace)
     try:
         yield wb
     finally:
+        if warning := wb.login_warning:
+            say(warning)
         wb.close()
 
 

@@ -244,7 +244,7 @@ def stuck_record(on: Question) -> str | None:
     stored = (
         on.case.person.salesforce_ids
     )  # a dead record that only has the address needs no clearing; its opt-out counts all the same
-    opted_out = (row for row in on.case.opted_out_rows if not row.is_deleted or row.record_id in stored)
+    opted_out = (row for row in on.case.opted_out_rows if not row.is_deleted or set(row.ids) & set(stored))
     stuck = [f"{row.record_id} ({why})" for row in opted_out if (why := why_stuck(row))]
     if not stuck:
         return None
@@ -262,7 +262,7 @@ def why_stuck(row: OrgRow) -> str:
 
 def protected_field(on: Question) -> str | None:
     """An opt-out field of one of the person's kinds of record that our user may not edit."""
-    objects = {row.object for row in on.case.rows}
+    objects = {row.written_object for row in on.case.rows}
     protected = [name for name in on.case.unwritable if "." not in name or name.partition(".")[0] in objects]
     if not protected or not objects:
         return None

@@ -43,10 +43,12 @@ class Roster:
     """The people at hand while some rows are taken in."""
 
     def __init__(self, tx: Transaction, named: Sequence[Sought]) -> None:
+        record_ids = {i for n in named for i in n.record_ids}
+        self._other_half = imports.other_halves(tx, record_ids)
         found = imports.candidates(
             tx,
             ids={n.external_id for n in named if n.external_id},
-            record_ids={i for n in named for i in n.record_ids},
+            record_ids={*record_ids, *self._other_half},
             addresses={n.email for n in named if n.email},
         )
         self._by_id: dict[str, Entry] = {}  # by our id and by Sales Connect's
@@ -65,8 +67,9 @@ class Roster:
         return self._by_id.get(named) if named else None
 
     def by_record(self, record_ids: Collection[str]) -> list[Entry]:
-        """Everyone for whom one of these Salesforce ids is stored."""
-        return _once(entry for record_id in record_ids for entry in self._by_record.get(record_id, ()))
+        """Everyone for whom one of these Salesforce ids is stored, or the other id of the same person account."""
+        both = [i for record_id in record_ids for i in (record_id, self._other_half.get(record_id, ""))]
+        return _once(entry for record_id in both for entry in self._by_record.get(record_id, ()))
 
     def by_email(self, email: str) -> list[Entry]:
         """Everyone in the register with this normalised address."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from workbench.org import OBJECTS, OrgError
 from workbench.salesforce.org import SalesforceOrg
 from workbench.salesforce.replies import Reply, Request, date_of
+from workbench.salesforce.soap import LEGACY
 
 ENOUGH_LEFT = 0.2  # of the org's daily calls: below it other integrations of the org may starve
 MOST_SECONDS_APART = 60
@@ -38,7 +39,7 @@ def check_org(org: SalesforceOrg, *, now: Callable[[], datetime] = utc_now) -> t
         lambda: _clock(org, now),
     )
     first = _answered(lambda: _identity(org))
-    if not all(line.ok for line in first):
+    if not all(line.ok or not line.blocking for line in first):
         return first  # without a login the other questions would all be answered alike
     return first + tuple(line for question in questions for line in _answered(question))
 
@@ -53,6 +54,8 @@ def _answered(question: Callable[[], Iterator[CheckLine]]) -> tuple[CheckLine, .
 def _identity(org: SalesforceOrg) -> Iterator[CheckLine]:
     who = org.identity()
     yield CheckLine(ok=True, sentence=f"Connected to {who.name} ({who.org_id}, {who.kind}) as user {who.user_id}.")
+    if org.credentials.password:
+        yield CheckLine(ok=False, sentence=LEGACY, blocking=False)
 
 
 def _version(org: SalesforceOrg) -> Iterator[CheckLine]:

@@ -1,4 +1,5 @@
-"""Logging in: client credentials or a signed assertion (JWT bearer) at the org's own login address, or a token that was handed in.
+"""Logging in: client credentials or a signed assertion (JWT bearer) at the org's own login address, or a token that was handed in;
+user name and password only as the legacy that it is (`soap`).
 
 Makes the one simple-salesforce object; it is given the token directly, so that it never logs in again by itself (its own
 repetition after a 401 loses the condition of a conditional write).
@@ -20,6 +21,7 @@ import requests
 from simple_salesforce.api import Salesforce
 
 from workbench.org import OrgAuthenticationError, OrgError
+from workbench.salesforce import soap
 from workbench.salesforce.replies import NO_ANSWER, RETRIED, Reply, error_of, fault_of
 from workbench.salesforce.transport import Timeouts, bind_instance, is_loopback, origin_of
 
@@ -38,8 +40,9 @@ class OrgCredentials:
     """How to log in to one org; secrets are not in its ``repr``.
 
     ``url`` is the org's My Domain address, or a loopback address for an org on this computer. Either a token, or client id
-    and secret, or client id, user name and the file of a private key; with a token, too, that is used until it expires. The
-    key is read from its file when it is needed and never kept.
+    and secret, or client id, user name and the file of a private key, or user name and password (with the security token, where
+    the org asks for one); with a token, too, that is used until it expires. The key is read from its file when it is needed and
+    never kept.
     """
 
     url: str
@@ -48,6 +51,8 @@ class OrgCredentials:
     access_token: str = field(default="", repr=False)
     username: str = ""
     key_file: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    security_token: str = field(default="", repr=False)
     api_version: str = API_VERSION
 
 
@@ -65,7 +70,7 @@ def with_token(session: requests.Session, credentials: OrgCredentials) -> Login:
 
 
 def log_in(session: requests.Session, credentials: OrgCredentials, *, timeouts: Timeouts, wait: Callable[[Reply], bool]) -> Login:
-    """Log in with client id and secret, or by an assertion that the private key signs: one request if the answer is usable.
+    """Log in with client id and secret, by a signed assertion, or by user name and password: one request if the answer is usable.
 
     After a lost or busy answer ``wait`` waits as long as it asks for, and says whether to try again.
     Source: RFC 6749 4.4, RFC 7523; Salesforce help "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow".
@@ -75,6 +80,8 @@ def log_in(session: requests.Session, credentials: OrgCredentials, *, timeouts: 
         OrgUnreachableError, OrgQuotaError: no usable answer.
         OrgNotAllowedError: the answer names an instance that the workspace isn't bound to.
     """
+    if credentials.username and credentials.password:
+        return _by_password(session, credentials, timeouts=timeouts, wait=wait)
     reply = _ask_for_token(session, credentials, **_proof(credentials))
     while _worth_another(reply) and wait(reply):
         reply = _ask_for_token(session, credentials, **_proof(credentials))
@@ -98,6 +105,27 @@ def _worth_another(reply: Reply) -> bool:
     return fault is not None and fault.kind in RETRIED
 
 
+def _by_password(
+    session: requests.Session, credentials: OrgCredentials, *, timeouts: Timeouts, wait: Callable[[Reply], bool]
+) -> Login:
+    reply = _ask_by_password(session, credentials)
+    while soap.says_nothing(reply) and wait(reply):
+        reply = _ask_by_password(session, credentials)
+    token, instance, user_id = soap.logged_in(reply)
+    origin = bind_instance(session, login_url=credentials.url, instance_url=instance, timeouts=timeouts)
+    return Login(client=_client(session, credentials, token=token, origin=origin), user_id=user_id)
+
+
+def _ask_by_password(session: requests.Session, credentials: OrgCredentials) -> Reply:
+    who = {name: getattr(credentials, name) for name in ("username", "password", "security_token")}
+    address = f"{origin_of(credentials.url)}{soap.path(credentials.api_version)}"
+    try:
+        answer = session.post(address, data=soap.body(**who), headers=soap.HEADERS)
+        return Reply(status=answer.status_code, headers=_lower(answer), body=answer.text)
+    except (requests.RequestException, OSError, ValueError):
+        return NO_ANSWER  # raised by the caller, outside of this clause: the cause holds the request with the password
+
+
 def _proof(credentials: OrgCredentials) -> dict[str, Any]:
     """What is sent as a login: the form, and the client's own authentication where there is a secret."""
     if credentials.client_id and credentials.username and credentials.key_file:
@@ -105,7 +133,12 @@ def _proof(credentials: OrgCredentials) -> dict[str, Any]:
         return {"data": {"grant_type": JWT_BEARER, "assertion": signed}}
     if credentials.client_id and credentials.client_secret:
         return {"data": {"grant_type": "client_credentials"}, "auth": (credentials.client_id, credentials.client_secret)}
-    raise OrgAuthenticationError("The login expired or is missing, and there is no client id and secret to log in again.")
+    if credentials.access_token:
+        raise OrgAuthenticationError(
+            "The access token that was handed in is not valid (any more), and there is nothing else to log in with.",
+            "Hand in a new one: `sf org display --json --target-org NAME | workbench org login --token`.",
+        )
+    raise OrgAuthenticationError("There is no client id and secret, nor anything else, to log in with.")
 
 
 def _private_key(path: str) -> RSAPrivateKey:

@@ -28,9 +28,11 @@ from workbench.org import (
     Reading,
     RowAnswer,
 )
+from workbench.person import salesforce_id_18
 from workbench.salesforce.bulk import query_job
 from workbench.salesforce.connection import Connection, Patience
 from workbench.salesforce.login import Login, OrgCredentials
+from workbench.salesforce.person_accounts import ACCOUNT, MARK, accounts_of, written_fields
 from workbench.salesforce.reading import MOST_QUERIES, Found, find, history_queries, people_queries, query_pages
 from workbench.salesforce.replies import Reply, Request, date_of
 from workbench.salesforce.rows import change_of, moment_of, row_of
@@ -88,6 +90,7 @@ class SalesforceOrg:
         self.daily_share = daily_share
         self.connection = Connection(credentials, timeouts=timeouts, patience=patience)
         self._columns: dict[str, tuple[str, ...]] = {}
+        self._accounts: dict[str, str] = {}
         self._identity: tuple[Login, OrgIdentity] | None = None
 
     def __repr__(self) -> str:
@@ -134,9 +137,15 @@ class SalesforceOrg:
         return self.connection.ask(request, lambda reply: usable_ids([reply.body["user_id"]])[0])
 
     def access(self) -> tuple[FieldAccess, ...]:
-        """Permissions on every opt-out field of Lead and Contact, asked anew. Raises: OrgError."""
+        """Permissions on every opt-out field of Lead and Contact, and of Account where it may be a person's, asked anew.
+
+        Raises:
+            OrgError: it could not be asked.
+        """
         described = {kind: self._describe(kind) for kind in OBJECTS}
         found = tuple(access for kind in OBJECTS for access in access_of(kind, described[kind], self.opt_out_fields))
+        if any(field["name"] == MARK for field in described["Contact"]["fields"]):
+            found += access_of(ACCOUNT, self._describe(ACCOUNT), written_fields(ACCOUNT, self.opt_out_fields))
         for kind in OBJECTS:
             with suppress(OrgPermissionError):  # a reading asks again, and says what is hidden
                 self._columns[kind] = columns_of(kind, described[kind], self.opt_out_fields)
@@ -196,7 +205,7 @@ class SalesforceOrg:
         return Reading(
             rows=tuple(rows.values()),
             history=tuple(sorted(set(found.changes), key=lambda change: (change.at, change.record_id, change.field))),
-            missing=frozenset(asked) - rows.keys(),
+            missing=frozenset(asked).difference(*(row.ids for row in rows.values())),
             server_time=found.at or self._server_time(),
         )
 
@@ -206,6 +215,7 @@ class SalesforceOrg:
         if history:
             queries += history_queries(self.opt_out_fields, record_ids)
         found = find(self.connection, queries, what="reading people")
+        self._accounts |= accounts_of(found.rows)
         if not history:
             return found
         others = dict.fromkeys(row.record_id for row in found.rows if row.record_id not in set(record_ids))
@@ -234,7 +244,10 @@ class SalesforceOrg:
             OrgError: nothing was cleared (no login, quota, or the whole request was turned down).
             ValueError: more than 25 rows, one twice, or anything but opt-out fields.
         """
-        request = clear_request(writes, api_version=self.credentials.api_version, opt_out_fields=self.opt_out_fields)
+        accounts = self._accounts_of([(write.object, write.record_id) for write in writes])
+        request = clear_request(
+            writes, api_version=self.credentials.api_version, opt_out_fields=self.opt_out_fields, accounts=accounts
+        )
         return clear_answers(writes, self.connection.tell(request))
 
     def opt_out(self, rows: Sequence[tuple[str, str]]) -> tuple[RowAnswer, ...]:
@@ -245,10 +258,12 @@ class SalesforceOrg:
         """
         answers: tuple[RowAnswer, ...] = ()
         stopped: OrgError | None = None
-        for group in opt_out_groups(rows):
+        accounts = self._accounts_of(rows)
+        for group in opt_out_groups(rows, accounts):
             if stopped is None:
                 try:
-                    answers += opt_out_answers(group, self.connection.tell(opt_out_request(group, self.opt_out_fields)))
+                    reply = self.connection.tell(opt_out_request(group, self.opt_out_fields, accounts))
+                    answers += opt_out_answers(group, reply, accounts)
                     continue
                 except OrgError as error:
                     if not answers:
@@ -256,6 +271,19 @@ class SalesforceOrg:
                     stopped = error
             answers += unknown(group, "REQUEST_LIMIT_EXCEEDED" if isinstance(stopped, OrgQuotaError) else "")
         return answers
+
+    def _accounts_of(self, rows: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+        """Through which account each contact is written; asked for those that were not read before.
+
+        Where that can't be told, the contact itself is written: Salesforce refuses it for a person account's, and takes all others.
+        """
+        known = self._accounts
+        contacts = dict.fromkeys(salesforce_id_18(record_id) for kind, record_id in rows if kind == "Contact")
+        with suppress(OrgError):
+            if unread := [i for i in contacts if i not in known]:
+                found = accounts_of(row for page in self.rows("Contact", unread) for row in page)
+                known |= found
+        return known
 
     def count(self, object: str) -> int:
         """How many rows an object has, deleted ones included. Raises: OrgError."""

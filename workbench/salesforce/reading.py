@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from workbench.org import OBJECTS, FieldChange, OrgRow
 from workbench.salesforce.connection import Connection
+from workbench.salesforce.person_accounts import ACCOUNT_PREFIX, MARK
 from workbench.salesforce.replies import Reply, Request, composite_parts, date_of, unreadable
 from workbench.salesforce.rows import change_of, row_of
 from workbench.salesforce.soql import PREFIX, history_query, people_query
@@ -52,8 +53,9 @@ def people_queries(
     queries = []
     for kind in columns:
         ids = [record_id for record_id in record_ids if record_id.startswith(PREFIX[kind])]
-        if ids or addresses:
-            text = people_query(kind, columns[kind], record_ids=ids, addresses=addresses)
+        accounts = [i for i in record_ids if i.startswith(ACCOUNT_PREFIX)] if MARK in columns[kind] else []
+        if ids or addresses or accounts:
+            text = people_query(kind, columns[kind], record_ids=ids, addresses=addresses, accounts=accounts)
             queries.append(Query(text=text, convert=_row_reader(kind, opt_out_fields)))
     return queries
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from workbench.org import FieldChange, OrgRow
 from workbench.person import salesforce_id_18
+from workbench.salesforce.person_accounts import MARK
 
 _TRUTH = {True: True, False: False, "true": True, "false": False}
 
@@ -53,6 +54,7 @@ def row_of(object: str, record: Mapping[str, Any], opt_out_fields: Sequence[str]
         converted_contact_id=_reference(record.get("ConvertedContactId")),
         merged_into=_reference(record.get("MasterRecordId")),
         bounced_at=moment_of(bounced) if bounced else None,
+        person_account=_reference(record.get("AccountId")) if truth_of(record.get(MARK, False)) else None,
     )
 
 

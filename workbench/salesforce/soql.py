@@ -14,6 +14,7 @@ from simple_salesforce.format import quote_soql_value
 
 from workbench.org import OBJECTS, FieldAccess, OrgPermissionError, OrgRefusedError
 from workbench.person import salesforce_id_18
+from workbench.salesforce.person_accounts import MARK
 
 LONGEST_LIST = 200  # ids or addresses of one query; equal to the rows of one collections request
 LONGEST_TEXT = 40_000  # characters of one list: two lists and the fields stay below the 100,000 of one query
@@ -96,8 +97,11 @@ def columns_of(object: str, describe: Mapping[str, Any], opt_out_fields: Sequenc
     for name in _MUST:
         if name not in shown:
             raise OrgPermissionError(f"{object}.{name} is hidden from the logged-in user.")
+    optional = tuple(name for name in _OPTIONAL[object] if name in shown)
+    if object == "Contact" and MARK in shown and "AccountId" in shown:
+        optional += (MARK, "AccountId")
     company = ("Account.Name",) if object == "Contact" and shown.get("AccountId", {}).get("relationshipName") == "Account" else ()
-    return (*_MUST, *(name for name in _OPTIONAL[object] if name in shown), *opt_out_fields, *company)
+    return (*_MUST, *optional, *opt_out_fields, *company)
 
 
 def history_columns(object: str) -> tuple[str, ...]:
@@ -105,9 +109,16 @@ def history_columns(object: str) -> tuple[str, ...]:
     return (f"{object}Id", "Field", "OldValue", "NewValue", "CreatedDate", "CreatedById", "CreatedBy.Name")
 
 
-def people_query(object: str, columns: Sequence[str], *, record_ids: Sequence[str], addresses: Sequence[str]) -> str:
-    """Rows of one object with one of these ids or addresses; Salesforce compares addresses without regard to case."""
+def people_query(
+    object: str, columns: Sequence[str], *, record_ids: Sequence[str], addresses: Sequence[str], accounts: Sequence[str] = ()
+) -> str:
+    """Rows of one object with one of these ids or addresses, or that are the contact of one of these person accounts.
+
+    Salesforce compares addresses without regard to case.
+    """
     conditions = [f"Id IN {quoted(record_ids)}"] if record_ids else []
+    if accounts:
+        conditions.append(f"(AccountId IN {quoted(accounts)} AND {MARK} = true)")
     if addresses:
         conditions.append(f"Email IN {quoted(addresses)}")
     return f"SELECT {','.join(columns)} FROM {object} WHERE {' OR '.join(conditions)}"  # noqa: S608 SOQL; values are quoted

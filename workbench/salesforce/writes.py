@@ -1,20 +1,25 @@
 """The two writes and what their answers mean for each row.
 
+Rows are named by what was read; ``accounts`` says which contacts are written through the account of a person account.
 Clearing is conditional, row by row, and its condition stands inside the composite body: no header of ours can get lost on
 the way, whoever repeats the request. Opting out is unconditional: the safe direction. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from types import MappingProxyType
 from typing import Any
 
 from workbench.org import OBJECTS, ConditionalClear, RowAnswer
 from workbench.person import salesforce_id_18
+from workbench.salesforce.person_accounts import ACCOUNT, written_fields, written_to
 from workbench.salesforce.replies import Kind, Reply, Request, composite_parts, error_entry, fault_of, status_of
 
+Accounts = Mapping[str, str]
+NO_ACCOUNTS: Accounts = MappingProxyType({})
 MOST_CLEARS = 25  # subrequests of one composite request
 MOST_OPT_OUTS = 200  # rows of one collections request
 
@@ -35,7 +40,9 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
-def clear_request(writes: Sequence[ConditionalClear], *, api_version: str, opt_out_fields: Sequence[str]) -> Request:
+def clear_request(
+    writes: Sequence[ConditionalClear], *, api_version: str, opt_out_fields: Sequence[str], accounts: Accounts = NO_ACCOUNTS
+) -> Request:
     """The composite request that clears the opt-outs of some rows, each only if it was not modified since it was read.
 
     Source: "Composite", "Conditional Requests" in the REST API Developer Guide; subrequests with headers run one by one.
@@ -50,18 +57,19 @@ def clear_request(writes: Sequence[ConditionalClear], *, api_version: str, opt_o
     for write in writes:
         if not write.fields or not set(write.fields) <= set(opt_out_fields) or write.object not in OBJECTS:
             raise ValueError("only opt-out fields of leads and contacts are ever cleared")
-    parts = [_conditional_patch(number, write, api_version) for number, write in enumerate(writes)]
+    parts = [_conditional_patch(number, write, api_version, accounts) for number, write in enumerate(writes)]
     body = {"allOrNone": False, "compositeRequest": parts}
     return Request(what="clearing opt-outs", method="POST", path="composite", body=body)
 
 
-def _conditional_patch(number: int, write: ConditionalClear, api_version: str) -> dict[str, Any]:
+def _conditional_patch(number: int, write: ConditionalClear, api_version: str, accounts: Accounts) -> dict[str, Any]:
+    kind, record_id = written_to(write.object, salesforce_id_18(write.record_id), accounts)
     return {
         "method": "PATCH",
-        "url": f"/services/data/v{api_version}/sobjects/{write.object}/{salesforce_id_18(write.record_id)}",
+        "url": f"/services/data/v{api_version}/sobjects/{kind}/{record_id}",
         "referenceId": f"row{number}",
         "httpHeaders": {"If-Unmodified-Since": http_date(write.unmodified_since)},
-        "body": dict.fromkeys(write.fields, False),
+        "body": dict.fromkeys(written_fields(kind, write.fields), False),
     }
 
 
@@ -85,44 +93,47 @@ def row_answer(record_id: str, status: int, body: Any) -> RowAnswer:
     return RowAnswer(record_id=record_id, outcome=_OUTCOMES.get(fault.kind, "unknown"), code=fault.code)
 
 
-def opt_out_groups(rows: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Rows by object, each once, at most 200 together: a row twice in one request makes the whole request fail.
+def opt_out_groups(rows: Sequence[tuple[str, str]], accounts: Accounts = NO_ACCOUNTS) -> Iterator[list[tuple[str, str]]]:
+    """Rows by the object they are written to, each once, at most 200 together: one twice in a request makes all of it fail.
 
     Raises:
         ValueError: not a lead or contact, or not a Salesforce id.
     """
-    wanted: dict[str, dict[str, None]] = {kind: {} for kind in OBJECTS}
+    wanted: dict[str, dict[tuple[str, str], None]] = {kind: {} for kind in (*OBJECTS, ACCOUNT)}
     for kind, record_id in rows:
-        if kind not in wanted:
+        if kind not in OBJECTS:
             raise ValueError("only leads and contacts are opted out")
-        wanted[kind][salesforce_id_18(record_id)] = None
-    for kind, record_ids in wanted.items():
-        ids = list(record_ids)
-        for start in range(0, len(ids), MOST_OPT_OUTS):
-            yield [(kind, record_id) for record_id in ids[start : start + MOST_OPT_OUTS]]
+        row = (kind, salesforce_id_18(record_id))
+        wanted[written_to(*row, accounts)[0]][row] = None
+    for some in map(list, wanted.values()):
+        for start in range(0, len(some), MOST_OPT_OUTS):
+            yield some[start : start + MOST_OPT_OUTS]
 
 
-def opt_out_request(group: Sequence[tuple[str, str]], opt_out_fields: Sequence[str]) -> Request:
+def opt_out_request(group: Sequence[tuple[str, str]], opt_out_fields: Sequence[str], accounts: Accounts = NO_ACCOUNTS) -> Request:
     """The collections request that sets every opt-out field of some rows.
 
     Source: "Update Multiple Records with Fewer Round-Trips" in the REST API Developer Guide.
     """
-    fields = dict.fromkeys(opt_out_fields, True)
-    records = [{"attributes": {"type": kind}, "id": record_id, **fields} for kind, record_id in group]
+    records = [
+        {"attributes": {"type": kind}, "id": record_id, **dict.fromkeys(written_fields(kind, opt_out_fields), True)}
+        for kind, record_id in (written_to(*row, accounts) for row in group)
+    ]
     body = {"allOrNone": False, "records": records}
     return Request(what="opting rows out", method="PATCH", path="composite/sobjects", body=body)
 
 
-def opt_out_answers(group: Sequence[tuple[str, str]], reply: Reply) -> tuple[RowAnswer, ...]:
+def opt_out_answers(group: Sequence[tuple[str, str]], reply: Reply, accounts: Accounts = NO_ACCOUNTS) -> tuple[RowAnswer, ...]:
     """What became of each row. Answers come in the order asked; an answer of another length says nothing about any row."""
     results = reply.body if reply.status == 200 and isinstance(reply.body, list) and len(reply.body) == len(group) else None
     if results is None:
         return unknown(group)
-    return tuple(_collected_answer(record_id, result) for (_, record_id), result in zip(group, results, strict=True))
+    written = [written_to(*row, accounts)[1] for row in group]
+    return tuple(_collected_answer(row[1], *pair) for row, pair in zip(group, zip(written, results, strict=True), strict=True))
 
 
-def _collected_answer(record_id: str, result: Any) -> RowAnswer:
-    if not isinstance(result, dict) or result.get("id", record_id)[:15] != record_id[:15]:
+def _collected_answer(record_id: str, written_id: str, result: Any) -> RowAnswer:
+    if not isinstance(result, dict) or result.get("id", written_id)[:15] != written_id[:15]:
         return RowAnswer(record_id=record_id, outcome="unknown")
     if result.get("success") is True:
         return RowAnswer(record_id=record_id, outcome="done")

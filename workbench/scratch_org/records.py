@@ -7,7 +7,7 @@ opt-out field in the order of commits, whether tracked or not.
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -81,6 +81,7 @@ class Records:
 
     def change(self, kind: ObjectType, record_id: str, values: dict[str, Any], author: Author) -> dict[str, list[bool]]:
         """Write already checked values; returns the opt-out fields with [old, new] as far as they were named."""
+        author = replace(author, at=author.at or self.clock.now())  # one moment for both halves of a person account
         opt_outs = self._change_one(kind, record_id, values, author)
         self._mirror(kind, record_id, values, author)
         return opt_outs

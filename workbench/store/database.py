@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 
 from workbench.errors import StoreError
 
-HEAD = "0001"
+HEAD = "0002"
 """The schema version that this code reads and writes; a test keeps it equal to the newest migration."""
 
 LOCK_WAIT_SECONDS = 15

@@ -56,6 +56,17 @@ def candidates(tx: Transaction, *, ids: Collection[str], record_ids: Collection[
     )
 
 
+def other_halves(tx: Transaction, record_ids: Collection[str]) -> dict[str, str]:
+    """For the account or the contact of a person account, as far as Salesforce was read, the id of the other one."""
+    record = s.org_record
+    pairs = sa.select(record.c.person_account, record.c.record_id).where(record.c.person_account.is_not(None))
+    found: dict[str, str] = {}
+    for some in _batches(sorted(record_ids)):
+        for account, contact in tx.execute(pairs.where(record.c.person_account.in_(some) | record.c.record_id.in_(some))):
+            found |= {account: contact, contact: account}
+    return found
+
+
 def formerly_unsubscribed(tx: Transaction, addresses: Collection[str]) -> dict[str, str]:
     """Which of these addresses were once that of a person who is unsubscribed under another address now, with that person's id."""
     c, p = s.address_change, s.person

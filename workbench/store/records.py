@@ -105,6 +105,7 @@ def _values(tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, seen_a
                 row.converted_contact_id,
                 row.merged_into,
                 instant(row.bounced_at),
+                row.person_account,
                 seen,
                 snapshot_id,
             )
@@ -135,6 +136,7 @@ def _as_row(r: sa.RowMapping) -> OrgRow:
         converted_contact_id=r["converted_contact_id"],
         merged_into=r["merged_into"],
         bounced_at=r["bounced_at"],
+        person_account=r["person_account"],
     )
 
 
@@ -288,15 +290,17 @@ def people_of(tx: Transaction, record_ids: Iterable[str]) -> frozenset[str]:
         by_address = sa.select(_p.c.person_id).join(_r, _r.c.email == _p.c.email).where(_r.c.record_id.in_(ids), _r.c.email != "")
         by_link = sa.select(_l.c.person_id).where(_l.c.record_id.in_(ids))
         by_id = sa.select(_ids.c.person_id).where(_ids.c.record_id.in_(ids))
-        people.update(tx.execute(sa.union(by_link, by_id, by_address)).scalars())
+        by_account = sa.select(_ids.c.person_id).join(_r, _r.c.person_account == _ids.c.record_id).where(_r.c.record_id.in_(ids))
+        people.update(tx.execute(sa.union(by_link, by_id, by_account, by_address)).scalars())
     return frozenset(people)
 
 
 def heirs() -> sa.CTE:
-    """(dead_id, heir_id): what each merged or converted record became, over several steps."""
+    """(dead_id, heir_id): what each merged or converted record became, over several steps; a person account is its contact."""
     became = sa.func.coalesce(_r.c.merged_into, _r.c.converted_contact_id)
-    first = sa.select(_r.c.record_id.label("dead_id"), became.label("heir_id")).where(became.is_not(None))
-    heir = first.cte("heir", recursive=True)
+    merged = sa.select(_r.c.record_id.label("dead_id"), became.label("heir_id")).where(became.is_not(None))
+    contact = sa.select(_r.c.person_account, _r.c.record_id).where(_r.c.person_account.is_not(None))
+    heir = sa.select(sa.union_all(merged, contact).subquery()).cte("heir", recursive=True)
     further = sa.select(heir.c.dead_id, became).join_from(heir, _r, _r.c.record_id == heir.c.heir_id).where(became.is_not(None))
     return heir.union(further)  # without "all": a circle ends
 
@@ -315,16 +319,16 @@ def relink(tx: Transaction, person_ids: Sequence[str] | None = None) -> None:
 
 
 def _relink(tx: Transaction, person_ids: Sequence[str] | None) -> None:
-    stored, became, same_address = _by_id(), _by_heir(), _by_address()
+    stored, account, became, same_address = _by_id(), _by_account(), _by_heir(), _by_address()
 
     def holds(wanted: sa.Select[Any]) -> sa.ColumnElement[bool]:
         pair = wanted.where(_p.c.person_id == _l.c.person_id, _r.c.record_id == _l.c.record_id)
         return sa.exists(pair.correlate(_l))
 
-    by_id = holds(stored) | holds(became)
+    by_id = holds(stored) | holds(account) | holds(became)
     wanted = sa.case((_l.c.how == "id", by_id), else_=holds(same_address) & ~by_id)
     tx.execute(sa.delete(_l).where(*_within(_l.c.person_id, person_ids), ~wanted))
-    for how, source in (("id", stored), ("id", became), ("address", same_address)):
+    for how, source in (("id", stored), ("id", account), ("id", became), ("address", same_address)):
         new = source.add_columns(sa.literal(how)).where(*_within(_p.c.person_id, person_ids))
         known = sa.exists().where(_l.c.person_id == _p.c.person_id, _l.c.record_id == _r.c.record_id)
         tx.execute(sa.insert(_l).from_select(["person_id", "record_id", "how"], new.where(~known).distinct()))
@@ -333,6 +337,11 @@ def _relink(tx: Transaction, person_ids: Sequence[str] | None) -> None:
 def _by_id() -> sa.Select[Any]:
     query = sa.select(_p.c.person_id, _r.c.record_id).join_from(_p, _ids, _ids.c.person_id == _p.c.person_id)
     return query.join(_r, _r.c.record_id == _ids.c.record_id).where(_p.c.erased_at.is_(None))
+
+
+def _by_account() -> sa.Select[Any]:
+    query = sa.select(_p.c.person_id, _r.c.record_id).join_from(_p, _ids, _ids.c.person_id == _p.c.person_id)
+    return query.join(_r, _r.c.person_account == _ids.c.record_id).where(_p.c.erased_at.is_(None))
 
 
 def _by_heir() -> sa.Select[Any]:

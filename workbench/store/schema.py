@@ -171,10 +171,12 @@ org_record = sa.Table(
     sa.Column("converted_contact_id", sa.String(18)),
     sa.Column("merged_into", sa.String(18)),
     sa.Column("bounced_at", Instant),
+    sa.Column("person_account", sa.String(18)),  # the account of which this contact is the hidden half
     sa.Column("seen_at", Instant, nullable=False),
     sa.Column("snapshot_id", sa.String(36), nullable=False),
     sa.Index("ix_org_record_email", "email", "opted_out", "record_id"),
     sa.Index("ix_org_record_flag", "record_id", "opted_out", "email"),
+    sa.Index("ix_org_record_person_account", "person_account", "record_id"),
 )
 
 org_history = sa.Table(

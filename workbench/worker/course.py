@@ -175,4 +175,4 @@ def rows_of(intent: Intent, reading: Reading, files: Files) -> tuple[OrgRow, ...
     """The person's rows in a reading; without the person only those known by id."""
     person = files.people.get(intent.person_id)
     ids = known_ids(intent, person)
-    return linked_rows(reading, person, ids) if person else tuple(r for r in reading.rows if r.record_id in ids)
+    return linked_rows(reading, person, ids) if person else tuple(r for r in reading.rows if ids.intersection(r.ids))

@@ -54,7 +54,8 @@ def link_broken() -> Query:
     )
     forecast = sa.case((follows, m.FOLLOWS), else_=m.FOLLOWS_NOTHING)
     found = finding("link_broken", p.c.person_id, r.c.record_id, text(named(r), became), forecast, r.c.last_modified_date)
-    found = found.join_from(r, stored_id, stored_id.c.record_id == r.c.record_id).join(p, p.c.person_id == stored_id.c.person_id)
+    either = stored_id.c.record_id.in_((r.c.record_id, r.c.person_account))
+    found = found.join_from(r, stored_id, either).join(p, p.c.person_id == stored_id.c.person_id)
     return found.where(active, ~live(r))
 
 
@@ -65,7 +66,8 @@ def link_to_nothing() -> Query:
     detail = text("Salesforce does not know the record ", stored_id.c.record_id, ".")
     found = finding("link_broken", p.c.person_id, stored_id.c.record_id, detail, m.FOLLOWS_NOTHING, None)
     found = found.join_from(stored_id, p, p.c.person_id == stored_id.c.person_id)
-    return found.where(active, p.c.updated_at <= pulled, ~sa.exists().where(r.c.record_id == stored_id.c.record_id))
+    by_id, by_account = (sa.exists().where(column == stored_id.c.record_id) for column in (r.c.record_id, r.c.person_account))
+    return found.where(active, p.c.updated_at <= pulled, ~by_id, ~by_account)
 
 
 def address_changed() -> Query:
