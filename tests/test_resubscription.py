@@ -86,6 +86,18 @@ def test_cleared_by_us_and_nothing_else_is_verified_with_the_new_stamps() -> Non
     assert [b.stamp for b in decision.base] == [READ, READ], "the base is what the condition was, for ever"
 
 
+def test_a_cleared_row_must_carry_the_mark_of_this_intent_where_the_org_has_one() -> None:
+    ours, foreign, unmarked = (replace(CLEARED_ONE, mark=mark) for mark in ("i", "another", ""))
+    assert isinstance(sent(ours, UNTOUCHED_TWO, history=OURS), Verified)
+    for row_of_others in (foreign, unmarked):  # cleared by somebody who logs in as our user
+        decision = sent(row_of_others, UNTOUCHED_TWO, history=OURS)
+        assert isinstance(decision, Abort)
+        assert decision.cause == "record_changed"
+    earlier = replace(UNTOUCHED_ONE, mark="of an earlier batch")
+    assert sent(earlier, UNTOUCHED_TWO) == SendAgain((base(ONE),))
+    assert [write.mark for write in clears((base(ONE),), "i")] == ["i"]
+
+
 def test_untouched_rows_are_sent_again_and_only_those() -> None:
     assert sent(UNTOUCHED_ONE, UNTOUCHED_TWO) == SendAgain((base(ONE),))
     half = intent(base(ONE), base(THREE))

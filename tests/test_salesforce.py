@@ -451,7 +451,11 @@ def test_check_of_an_org_in_order(org: SalesforceOrg, scratch: ScratchOrg) -> No
     assert "Connected to Scratch Org (00D" in text
     assert "The org speaks API version 64.0." in text
     assert "Contact.Sales_Opt_Out__c can be read and written." in text
-    assert "LeadHistory can be read." in text
+    assert "Lead can be read and edited." in text
+    assert "LeadHistory can be read and has changes of HasOptedOutOfEmail." in text
+    assert "These credentials may clear and set opt-outs" in text
+    assert "The org has no person accounts." in text
+    assert "The Consent API answers this user." in text
     assert "API calls are left today." in text
     assert "This computer's clock is" in text
 
@@ -460,7 +464,7 @@ def test_check_names_what_is_wrong(org: SalesforceOrg, scratch: ScratchOrg) -> N
     scratch.control("/permissions", {"object": "Lead", "field": FIELDS[0], "readable": False})
     scratch.control("/permissions", {"object": "Contact", "field": FIELDS[1], "updateable": False})
     scratch.control("/limits", {"max": 100, "used": 81})
-    fault(scratch, "error", "GET /query/$", nth=2, status=400, code="INVALID_TYPE", message="canary")
+    fault(scratch, "error", "GET /query/$", nth=3, status=400, code="INVALID_TYPE", message="canary")
     wrong = [line.sentence for line in check_org(org, now=lambda: now_of(scratch) + timedelta(seconds=300)) if not line.ok]
     assert [sentence.partition(" ")[0] for sentence in wrong] == [
         "Lead.HasOptedOutOfEmail",

@@ -10,7 +10,7 @@ import pytest
 
 from workbench.cli.app import run
 from workbench.org import ConditionalClear
-from workbench.salesforce import OrgCredentials, Patience, SalesforceOrg, probe_org
+from workbench.salesforce import OrgCredentials, Patience, SalesforceOrg, probe_org, probe_record
 from workbench.scratch_org.process import ScratchOrg, start_scratch_org
 
 
@@ -81,6 +81,57 @@ def test_what_the_user_may_not_do_is_a_sentence(org: SalesforceOrg, scratch: Scr
     assert len(wrong) == 1
     assert sentence in wrong[0]
     assert "canary" not in wrong[0]
+
+
+def opted_out(scratch: ScratchOrg, kind: str = "Lead", **values: Any) -> str:
+    """A record of somebody who opted out long ago."""
+    given = {"LastName": "Canary", "HasOptedOutOfEmail": True, **({"Company": "Canary"} if kind == "Lead" else {}), **values}
+    return str(scratch.control("/write", {"object": kind, "values": given, "at": "2026-01-05T09:00:00+00:00"})["id"])
+
+
+@pytest.mark.parametrize("kind", ["Lead", "Contact", "Account"])
+def test_a_named_record_stays_opted_out_and_nothing_else_of_it_is_written(
+    org: SalesforceOrg, scratch: ScratchOrg, kind: str
+) -> None:
+    field = "PersonHasOptedOutOfEmail" if kind == "Account" else "HasOptedOutOfEmail"
+    record_id = opted_out(scratch, kind) if kind != "Account" else str(scratch.control("/write", {
+        "object": kind, "values": {"LastName": "Canary", field: True}, "at": "2026-01-05T09:00:00+00:00",
+    })["id"])  # fmt: skip
+    lines = probe_record(org, record_id[:15])
+    assert [line.ok for line in lines] == [True, True]
+    assert "stale condition is refused" in lines[0].sentence
+    assert lines[1].sentence.endswith("it is opted out as before.")
+    written = [write for entry in scratch.control("/requests")["requests"] for write in entry.get("writes", ())]
+    assert [(write["id"], write["fields"], write["status"]) for write in written] == [
+        (record_id, [field], 412),
+        (record_id, [field], 204),
+    ]
+    assert scratch.control("/changes")["changes"] == []  # every change of any opt-out field
+
+
+def test_an_org_without_conditions_leaves_the_named_record_opted_out_too(
+    org: SalesforceOrg, scratch: ScratchOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_id = opted_out(scratch)
+    monkeypatch.setattr("workbench.salesforce.writes.http_date", lambda _: "Thu, 01 Jan 2999 00:00:00 GMT")
+    (line,) = probe_record(org, record_id)
+    assert not line.ok
+    assert "was answered with done inside a composite request: resubscribe nobody" in line.sentence
+    assert scratch.control("/changes")["changes"] == []
+
+
+@pytest.mark.parametrize("which", ["subscribed", "deleted", "unknown", "no id"])
+def test_a_record_that_is_not_opted_out_is_left_alone(org: SalesforceOrg, scratch: ScratchOrg, which: str) -> None:
+    record_id = {"unknown": "00Q999999999999", "no id": "canary'"}.get(which) or opted_out(
+        scratch, HasOptedOutOfEmail=which != "subscribed"
+    )
+    if which == "deleted":
+        scratch.control("/delete", {"object": "Lead", "id": record_id})
+    (line,) = probe_record(org, record_id)
+    assert not line.ok
+    assert line.sentence.startswith("The probe of the named record broke off: ")
+    assert "canary" not in line.sentence
+    assert not any(entry.get("writes") for entry in scratch.control("/requests")["requests"])
 
 
 def test_the_command_probes_only_when_asked(world, capsys: pytest.CaptureFixture[str]) -> None:

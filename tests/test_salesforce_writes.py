@@ -60,6 +60,47 @@ def test_the_condition_stands_inside_the_body_and_only_the_opt_out_is_cleared() 
     }
 
 
+def test_a_marker_is_written_in_the_same_change_and_an_unmarked_clear_has_none() -> None:
+    marked = replace(clearing(), mark="intent-7")
+    request: Any = clear_request(
+        [marked, clearing(2)], api_version="64.0", opt_out_fields=FIELDS, marker_field="Resubscription__c"
+    )
+    bodies = [part["body"] for part in request.body["compositeRequest"]]
+    assert bodies == [{"HasOptedOutOfEmail": False, "Resubscription__c": "intent-7"}, {"HasOptedOutOfEmail": False}]
+    request = clear_request([marked], api_version="64.0", opt_out_fields=FIELDS)
+    assert request.body["compositeRequest"][0]["body"] == {"HasOptedOutOfEmail": False}
+
+
+def test_a_person_account_is_written_through_its_account() -> None:
+    contact, account = "003xx000004TmiQAAS", "001xx000003DGb2AAG"
+    write = replace(clearing(), record_id=contact, object="Contact", fields=FIELDS, mark="intent-7")
+    request: Any = clear_request(
+        [write], api_version="64.0", opt_out_fields=FIELDS, accounts={contact: account}, marker_field="Resubscription__c"
+    )
+    (part,) = request.body["compositeRequest"]
+    assert part["url"] == f"/services/data/v64.0/sobjects/Account/{account}"
+    assert part["httpHeaders"] == {"If-Unmodified-Since": "Mon, 05 Jan 2026 09:00:00 GMT"}
+    assert part["body"] == {
+        "PersonHasOptedOutOfEmail": False,
+        "Sales_Opt_Out__pc": False,
+        "Resubscription__pc": "intent-7",
+    }
+    rows = [("Contact", contact), ("Contact", "003000000000001AAA"), ("Lead", lead(1))]
+    groups = list(opt_out_groups(rows, {contact: account}))
+    assert groups == [[("Lead", lead(1))], [("Contact", "003000000000001AAA")], [("Contact", contact)]]
+    setting: Any = opt_out_request(groups[2], FIELDS, {contact: account})
+    (record,) = setting.body["records"]
+    assert record == {
+        "attributes": {"type": "Account"},
+        "id": account,
+        "PersonHasOptedOutOfEmail": True,
+        "Sales_Opt_Out__pc": True,
+    }
+    said = Reply(status=200, body=[{"id": account, "success": True, "errors": []}])
+    assert [(a.record_id, a.outcome) for a in opt_out_answers(groups[2], said, {contact: account})] == [(contact, "done")]
+    assert [a.outcome for a in opt_out_answers(groups[2], said)] == ["unknown"]
+
+
 def test_a_condition_is_never_later_than_the_stamp() -> None:
     moment = datetime(2026, 1, 5, 10, 0, 0, 999_999, tzinfo=timezone(timedelta(hours=1)))
     assert http_date(moment) == "Mon, 05 Jan 2026 09:00:00 GMT"

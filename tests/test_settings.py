@@ -118,6 +118,11 @@ MISTAKES = {
     "no such version": (GOOD + 'api_version = "v64"\n', r"^workbench\.toml: org\.api_version: String should match"),
     "no opt-out field": (GOOD + "opt_out_fields = []\n", r"^workbench\.toml: org\.opt_out_fields: List should have at least 1"),
     "SOQL as field": (GOOD + 'opt_out_fields = ["Id FROM User"]\n', r"^workbench\.toml: org\.opt_out_fields\.0: String should match"),
+    "a standard field as marker": (GOOD + 'marker_field = "Title"\n', r"^workbench\.toml: org\.marker_field: String should match"),
+    "SOQL as marker": (GOOD + 'marker_field = "Id FROM x__c"\n', r"^workbench\.toml: org\.marker_field: String should match"),
+    "an opt-out as marker": (
+        GOOD + 'opt_out_fields = ["Out__c"]\nmarker_field = "Out__c"\n', r"org\.marker_field: .*must not be one of the opt-out fields$"
+    ),
     "no address": (GOOD.replace("https://example", "example"), r"must be an address such as https://"),
     "a path behind": (GOOD.replace(".com", ".com/services"), r"must be an address such as https://"),
     "no encryption": (GOOD.replace("https", "http"), r"a real org has an https address that ends in \.salesforce\.com"),

@@ -23,7 +23,7 @@ class OrgRow:
     """One Lead or Contact as read from the org at one moment; never changed once it is made.
 
     ``opt_outs`` maps each configured opt-out field to its value. ``person_account`` is the account (001...) of which this contact is
-    the hidden half: one person, who may be known by either id. Datetimes are UTC-aware with whole seconds, as Salesforce
+    the hidden half: one person, who may be known by either id. ``mark`` is what the marker field says, None where none was read. Datetimes are UTC-aware with whole seconds, as Salesforce
     stamps them. ``email`` is as stored in Salesforce, not normalised.
     """
 
@@ -43,6 +43,7 @@ class OrgRow:
     merged_into: str | None = None
     bounced_at: datetime | None = None
     person_account: str | None = None
+    mark: str | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -89,12 +90,16 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalClear:
-    """Clear the opt-out fields of one row, if it was not modified after ``unmodified_since`` (its SystemModstamp as read)."""
+    """Clear the opt-out fields of one row, if it was not modified after ``unmodified_since`` (its SystemModstamp as read).
+
+    ``mark`` is what the org's marker field is set to in the same change, where the workspace names such a field.
+    """
 
     record_id: str
     object: str
     fields: tuple[str, ...]
     unmodified_since: datetime
+    mark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +128,13 @@ class OrgIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldAccess:
-    """What the logged-in user may do with one opt-out field of one object."""
+    """What the logged-in user may do with one opt-out field of one object, or (``marker``) with the field that marks our clears."""
 
     object: str
     field: str
     readable: bool
     updateable: bool
+    marker: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +181,7 @@ class Org(Protocol):
         """Who and where we are."""
 
     def access(self) -> tuple[FieldAccess, ...]:
-        """Field permissions of every configured opt-out field on Lead and Contact, and on Account where it may be a person's."""
+        """Field permissions of every opt-out field and the marker field on Lead and Contact, and on Account where it may be a person's."""
 
     def usage(self) -> ApiUsage:
         """API calls used today."""

@@ -321,7 +321,7 @@ def after_sending(
     """What a reading after (or instead of) an answer means for a person whose request was sent.
 
     Args:
-        rows: the person's linked rows as read now.
+        rows: the person's linked rows as read now. Where the org has a marker field, a cleared one must carry this intent's id.
         history: field history of those rows.
         us: our own user id in Salesforce.
         refused: whether Salesforce said no to any of the rows, rather than nothing or yes.
@@ -331,7 +331,8 @@ def after_sending(
         return _records_changed(intent.base, found)
     for base in intent.base:
         row = found[base.record_id]
-        if not (_untouched(base, row, history) or _cleared_by_us(base, row, history, us)):
+        ours = row.mark in (None, intent.intent_id) and _cleared_by_us(base, row, history, us)
+        if not (ours or _untouched(base, row, history)):
             return _somebody_else(base, row, history, us)
     again = tuple(b for b in intent.base if b.to_clear and _untouched(b, found[b.record_id], history))
     if not again:
@@ -357,10 +358,10 @@ def before_closing(intent: Intent, rows: Sequence[OrgRow], history: Sequence[Fie
     return None
 
 
-def clears(rows: Iterable[BaseRow]) -> tuple[ConditionalClear, ...]:
-    """The conditional writes for one person's rows, on the stamps that were read."""
+def clears(rows: Iterable[BaseRow], mark: str = "") -> tuple[ConditionalClear, ...]:
+    """The conditional writes for one person's rows, on the stamps that were read; marked with the intent's id."""
     return tuple(
-        ConditionalClear(record_id=r.record_id, object=r.object, fields=r.to_clear, unmodified_since=r.stamp)
+        ConditionalClear(record_id=r.record_id, object=r.object, fields=r.to_clear, unmodified_since=r.stamp, mark=mark)
         for r in rows
         if r.to_clear
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from workbench.errors import SettingsError, WorkspaceError
 from workbench.org import OPT_OUT_FIELD
@@ -27,6 +27,7 @@ FILE = "workbench.toml"
 POLICY_FILE = "policy.toml"
 KEYRING_SERVICE = "compliance-workbench"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MarkerName = Annotated[str, Field(pattern=r"^$|^[A-Za-z][A-Za-z0-9_]{0,60}__c$")]
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,60}$")]
 
 NEW_SETTINGS = """\
@@ -54,6 +55,7 @@ class OrgSettings(_Part):
     kind: Literal["scratch", "sandbox", "production"]
     url: str
     opt_out_fields: list[FieldName] = Field(default=[OPT_OUT_FIELD], min_length=1)
+    marker_field: MarkerName = ""  # a custom text field of Lead and Contact that is set to the intent's id with every clear
     api_version: Annotated[str, Field(pattern=r"^\d{2,3}\.0$")] = "64.0"
     daily_share: Annotated[float, Field(gt=0, le=1)] = 0.8  # of the org's daily API calls; above it nothing new is begun
 
@@ -64,6 +66,13 @@ class OrgSettings(_Part):
         if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query):
             raise ValueError("must be an address such as https://yourcompany.my.salesforce.com")
         return url.rstrip("/")
+
+    @field_validator("marker_field")
+    @classmethod
+    def _marks_nothing_else(cls, name: str, info: ValidationInfo) -> str:
+        if name and name in info.data.get("opt_out_fields", ()):
+            raise ValueError("must not be one of the opt-out fields")
+        return name
 
     @model_validator(mode="after")
     def _kind_fits_address(self) -> OrgSettings:

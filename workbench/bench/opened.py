@@ -75,7 +75,12 @@ class Opened:
         from workbench.salesforce import SalesforceOrg
 
         org = self.settings.org
-        return SalesforceOrg(credentials_for(org), opt_out_fields=org.opt_out_fields, daily_share=org.daily_share)
+        return SalesforceOrg(
+            credentials_for(org),
+            opt_out_fields=org.opt_out_fields,
+            daily_share=org.daily_share,
+            marker_field=org.marker_field,
+        )
 
     @property
     def login_warning(self) -> str:

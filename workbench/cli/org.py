@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import ProgressLine, say
+
+if TYPE_CHECKING:
+    from workbench.salesforce import CheckLine, SalesforceOrg
 
 LONGEST_INPUT = 100_000  # characters
 
@@ -47,20 +50,31 @@ def check(
     probe: Annotated[
         bool, typer.Option("--probe", help="Also try conditional writes, on a lead made and deleted for it.")
     ] = False,
+    probe_record: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", help="Also try conditional writes on this opted-out record: its opt-out is written again, as it is."
+        ),
+    ] = "",
     form: FormatOption = "table",
 ) -> int:
     """Check what the org lets us do. Exit code 1 when something is missing."""
     with opened(ctx) as wb:
         wb.org.identity()  # an org that can't be asked is no finding: nothing can be told
         lines = [(line.ok, line.level, line.sentence) for line in wb.org_check()]
-        if probe:
-            from workbench.salesforce import probe_org
-
-            lines += [(line.ok, "ok" if line.ok else "bad", line.sentence) for line in probe_org(wb.org)]
+        tried = _probed(wb.org, on_a_lead=probe, on_record=probe_record) if probe or probe_record else ()
+        lines += [(line.ok, "ok" if line.ok else "bad", line.sentence) for line in tried]
     emit([dict(zip(("ok", "level", "finding"), line, strict=True)) for line in lines], form)
     missing = [level for _, level, _ in lines if level == "bad"]
     say(f"{len(missing)} problem(s) found." if missing else "Everything that is needed is there.")
     return code(missing)
+
+
+def _probed(org: SalesforceOrg, *, on_a_lead: bool, on_record: str) -> tuple[CheckLine, ...]:
+    from workbench import salesforce
+
+    own = salesforce.probe_org(org) if on_a_lead else ()
+    return own + (salesforce.probe_record(org, on_record) if on_record else ())
 
 
 def pull(

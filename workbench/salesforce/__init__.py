@@ -9,8 +9,18 @@ from workbench.salesforce.check import CheckLine, check_org
 from workbench.salesforce.connection import Patience
 from workbench.salesforce.login import OrgCredentials
 from workbench.salesforce.org import SalesforceOrg
-from workbench.salesforce.probe import probe_org
+from workbench.salesforce.probe import probe_org, probe_record
 from workbench.salesforce.soap import LEGACY
 from workbench.salesforce.transport import Timeouts
 
-__all__ = ["LEGACY", "CheckLine", "OrgCredentials", "Patience", "SalesforceOrg", "Timeouts", "check_org", "probe_org"]
+__all__ = [
+    "LEGACY",
+    "CheckLine",
+    "OrgCredentials",
+    "Patience",
+    "SalesforceOrg",
+    "Timeouts",
+    "check_org",
+    "probe_org",
+    "probe_record",
+]

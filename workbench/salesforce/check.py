@@ -1,18 +1,27 @@
-"""Can this workspace work with this org? The answer in sentences, one a question: what `workbench org check` prints."""
+"""Can this workspace work with this org? The answer in sentences, one a question: what `workbench org check` prints.
+
+Nothing is written. What only a write can tell (are conditions honoured, is the field's history tracked) is `probe`'s.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 
-from workbench.org import OBJECTS, OrgError
+from workbench.org import OBJECTS, FieldAccess, OrgError
 from workbench.salesforce.org import SalesforceOrg
+from workbench.salesforce.person_accounts import ACCOUNT, MARK
 from workbench.salesforce.replies import Reply, Request, date_of
 from workbench.salesforce.soap import LEGACY
+from workbench.salesforce.soql import SHORTEST_MARKER, quoted
 
+Describe = Callable[[str], dict[str, Any]]
 ENOUGH_LEFT = 0.2  # of the org's daily calls: below it other integrations of the org may starve
 MOST_SECONDS_APART = 60
+NOBODY = "nobody@example.com"  # whom the Consent API is asked about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +39,17 @@ def utc_now() -> datetime:
 
 
 def check_org(org: SalesforceOrg, *, now: Callable[[], datetime] = utc_now) -> tuple[CheckLine, ...]:
-    """Which org this is, and whether version, field access, history, calls and clock allow the work. Never raises an `OrgError`."""
+    """Which org this is, and whether version, access, history, calls and clock allow the work. Never raises an `OrgError`."""
+    describe = cache(org.describe)
     questions: tuple[Callable[[], Iterator[CheckLine]], ...] = (
         lambda: _version(org),
+        lambda: _objects(describe),
         lambda: _fields(org),
+        lambda: _person_accounts(org, describe),
         lambda: _history(org),
         lambda: _calls_left(org),
         lambda: _clock(org, now),
+        lambda: _consent_api(org),
     )
     first = _answered(lambda: _identity(org))
     if not all(line.ok or not line.blocking for line in first):
@@ -69,30 +82,105 @@ def _version(org: SalesforceOrg) -> Iterator[CheckLine]:
         yield CheckLine(ok=False, sentence=f"The org does not speak API version {ours}; its newest is {newest}.")
 
 
+def _objects(describe: Describe) -> Iterator[CheckLine]:
+    for kind in OBJECTS:
+        described = describe(kind)
+        if described["queryable"] is False:
+            yield CheckLine(ok=False, sentence=f"{kind} can't be read: give the user read access to the object.")
+        elif described["updateable"] is False:
+            yield CheckLine(ok=True, sentence=f"{kind} can be read, not edited.")
+        else:
+            yield CheckLine(ok=True, sentence=f"{kind} can be read and edited.")
+
+
 def _fields(org: SalesforceOrg) -> Iterator[CheckLine]:
-    for access in org.access():
-        name = f"{access.object}.{access.field}"
-        if access.readable and access.updateable:
-            yield CheckLine(ok=True, sentence=f"{name} can be read and written.")
-        elif access.readable:
-            yield CheckLine(ok=False, sentence=f"{name} can be read but not written: give the user edit access to the field.")
+    """The opt-out fields one by one; of a user who may edit none of them, that it only reads is said once."""
+    access = org.access()
+    opt_outs = [one for one in access if not one.marker]
+    only_reads = all(one.readable and not one.updateable for one in opt_outs)
+    for one in opt_outs:
+        yield _field(one, only_reads=only_reads)
+    if only_reads:
+        sentence = "These credentials only read: fit for analysts' workspaces; batches, undo and the sync need others."
+        yield CheckLine(ok=False, sentence=sentence, blocking=False)
+    elif all(one.updateable for one in opt_outs):
+        yield CheckLine(
+            ok=True, sentence="These credentials may clear and set opt-outs: keep them where batches and the sync are run."
+        )
+    yield from _marker([one for one in access if one.marker], only_reads=only_reads)
+
+
+def _field(access: FieldAccess, *, only_reads: bool) -> CheckLine:
+    name = f"{access.object}.{access.field}"
+    if access.readable and access.updateable:
+        return CheckLine(ok=True, sentence=f"{name} can be read and written.")
+    if access.readable and only_reads:
+        return CheckLine(ok=True, sentence=f"{name} can be read.")
+    if access.readable:
+        return CheckLine(ok=False, sentence=f"{name} can be read but not written: give the user edit access to the field.")
+    return CheckLine(ok=False, sentence=f"{name} is hidden, does not exist or is no checkbox: give the user access to the field.")
+
+
+def _marker(markers: Sequence[FieldAccess], *, only_reads: bool) -> Iterator[CheckLine]:
+    for one in markers:
+        name = f"{one.object}.{one.field}"
+        if one.updateable or (one.readable and only_reads):
+            yield CheckLine(ok=True, sentence=f"{name} can mark our changes.")
+        elif one.readable:
+            yield CheckLine(
+                ok=False, sentence=f"{name} can't be written, and so marks nothing: give the user edit access to the field."
+            )
         else:
             yield CheckLine(
-                ok=False, sentence=f"{name} is hidden, does not exist or is no checkbox: give the user access to the field."
+                ok=False,
+                sentence=f"{name} is hidden, does not exist or is no text field of at least {SHORTEST_MARKER} characters: nobody can be"
+                " resubscribed while workbench.toml names it as marker_field.",
             )
 
 
+def _person_accounts(org: SalesforceOrg, describe: Describe) -> Iterator[CheckLine]:
+    shown = {field["name"] for field in describe("Contact")["fields"]}
+    if MARK not in shown:
+        yield CheckLine(ok=True, sentence="The org has no person accounts, or this user may not see which contacts are theirs.")
+        return
+    query = f"SELECT COUNT() FROM Contact WHERE {MARK} = true"  # noqa: S608 SOQL; a name of ours
+    request = Request(what="counting person accounts", path="query/", params={"q": query})
+    count = org.connection.ask(request, lambda reply: int(reply.body["totalSize"]))
+    if not count:
+        yield CheckLine(ok=True, sentence="The org has no person accounts.")
+    elif "AccountId" in shown:
+        yield CheckLine(
+            ok=True, sentence=f"The org has {count:,} person accounts: read as their contacts, written through {ACCOUNT}."
+        )
+    else:
+        yield CheckLine(
+            ok=False,
+            sentence=f"The org has {count:,} person accounts that can't be written: Contact.AccountId is hidden from this user.",
+        )
+
+
 def _history(org: SalesforceOrg) -> Iterator[CheckLine]:
+    """What history shows of each opt-out field; whether a field is tracked can't be asked for sure, only seen."""
     for kind in OBJECTS:
-        query = f"SELECT Id FROM {kind}History LIMIT 1"  # noqa: S608 SOQL; a name of ours
-        request = Request(what=f"reading {kind}History", path="query/", params={"q": query})
-        try:
-            found = org.connection.ask(request, _any_record)
-        except OrgError as error:
-            yield CheckLine(ok=False, sentence=f"{kind}History can't be read: who opted out, and when, stays unknown. {error}")
-            continue
-        note = "." if found else ", but is empty: field history tracking may be off."
-        yield CheckLine(ok=found, sentence=f"{kind}History can be read{note}", blocking=False)
+        for name in org.opt_out_fields:
+            query = f"SELECT Id FROM {kind}History WHERE Field IN {quoted([name])} LIMIT 1"  # noqa: S608 SOQL; names checked before
+            request = Request(what=f"reading {kind}History", path="query/", params={"q": query})
+            try:
+                found = org.connection.ask(request, _any_record)
+            except OrgError as error:
+                yield CheckLine(
+                    ok=False, sentence=f"{kind}History can't be read: who opted out, and when, stays unknown. {error}"
+                )
+                break
+            yield CheckLine(ok=found, sentence=_tracked(kind, name, found=found), blocking=False)
+
+
+def _tracked(kind: str, name: str, *, found: bool) -> str:
+    if found:
+        return f"{kind}History can be read and has changes of {name}."
+    return (
+        f"{kind}History can be read, but is empty of {name}: field history tracking may be off (`org check --probe` finds out)."
+    )
 
 
 def _any_record(reply: Reply) -> bool:
@@ -115,3 +203,14 @@ def _clock(org: SalesforceOrg, now: Callable[[], datetime]) -> Iterator[CheckLin
     yield CheckLine(
         ok=close, sentence=sentence if close else f"{sentence} Set it: waiting times and evidence times depend on it."
     )
+
+
+def _consent_api(org: SalesforceOrg) -> Iterator[CheckLine]:
+    """Only told: nothing here depends on the Consent API, but a person who looks into a case may."""
+    request = Request(what="asking the Consent API", path="consent/action/email", params={"ids": NOBODY})
+    try:
+        org.connection.ask(request, lambda reply: reply.body[NOBODY])
+        sentence = "The Consent API answers this user."
+    except OrgError as error:
+        sentence = f"The Consent API does not answer this user, which is no hindrance. {error}"
+    yield CheckLine(ok=True, sentence=sentence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import zip_longest
 from types import TracebackType
@@ -23,19 +23,19 @@ from workbench.org import (
     OrgIdentity,
     OrgPermissionError,
     OrgQuotaError,
-    OrgRefusedError,
     OrgRow,
     Reading,
     RowAnswer,
 )
 from workbench.person import salesforce_id_18
 from workbench.salesforce.bulk import query_job
+from workbench.salesforce.changes import changes
 from workbench.salesforce.connection import Connection, Patience
 from workbench.salesforce.login import Login, OrgCredentials
 from workbench.salesforce.person_accounts import ACCOUNT, MARK, accounts_of, written_fields
 from workbench.salesforce.reading import MOST_QUERIES, Found, find, history_queries, people_queries, query_pages
 from workbench.salesforce.replies import Reply, Request, date_of
-from workbench.salesforce.rows import change_of, moment_of, row_of
+from workbench.salesforce.rows import change_of, row_of
 from workbench.salesforce.soql import (
     FIELD_NAME,
     LONGEST_LIST,
@@ -46,7 +46,7 @@ from workbench.salesforce.soql import (
     columns_of,
     count_query,
     known_object,
-    recent_query,
+    marker_access_of,
     usable_ids,
 )
 from workbench.salesforce.transport import Timeouts, is_loopback
@@ -61,8 +61,6 @@ from workbench.salesforce.writes import (
 
 T = TypeVar("T")
 MOST_BY_REST = 2_000  # rows: one page; above it Salesforce's guidance is Bulk API 2.0
-LONGEST_WINDOW = timedelta(days=30)  # of getUpdated and getDeleted
-SHORTEST_WINDOW = timedelta(seconds=60)
 
 
 class SalesforceOrg:
@@ -82,12 +80,14 @@ class SalesforceOrg:
         timeouts: Timeouts = Timeouts(),  # noqa: B008 frozen
         patience: Patience = Patience(),  # noqa: B008 frozen
         daily_share: float = 1.0,
+        marker_field: str = "",
     ) -> None:
         if not opt_out_fields or not all(FIELD_NAME.fullmatch(name) for name in opt_out_fields):
             raise ValueError("opt-out fields are given by their API names, one at least")
         self.opt_out_fields = tuple(dict.fromkeys(opt_out_fields))
         self.credentials = credentials
         self.daily_share = daily_share
+        self.marker_field = marker_field
         self.connection = Connection(credentials, timeouts=timeouts, patience=patience)
         self._columns: dict[str, tuple[str, ...]] = {}
         self._accounts: dict[str, str] = {}
@@ -137,27 +137,32 @@ class SalesforceOrg:
         return self.connection.ask(request, lambda reply: usable_ids([reply.body["user_id"]])[0])
 
     def access(self) -> tuple[FieldAccess, ...]:
-        """Permissions on every opt-out field of Lead and Contact, and of Account where it may be a person's, asked anew.
+        """Permissions on the opt-out and marker fields of Lead and Contact, and of Account where it may be a person's, asked anew.
 
         Raises:
             OrgError: it could not be asked.
         """
-        described = {kind: self._describe(kind) for kind in OBJECTS}
-        found = tuple(access for kind in OBJECTS for access in access_of(kind, described[kind], self.opt_out_fields))
+        described = {kind: self.describe(kind) for kind in OBJECTS}
         if any(field["name"] == MARK for field in described["Contact"]["fields"]):
-            found += access_of(ACCOUNT, self._describe(ACCOUNT), written_fields(ACCOUNT, self.opt_out_fields))
+            described[ACCOUNT] = self.describe(ACCOUNT)
+        found: tuple[FieldAccess, ...] = ()
+        for kind, describe in described.items():
+            found += access_of(kind, describe, written_fields(kind, self.opt_out_fields))
+            if self.marker_field:
+                found += (marker_access_of(kind, describe, *written_fields(kind, [self.marker_field])),)
         for kind in OBJECTS:
             with suppress(OrgPermissionError):  # a reading asks again, and says what is hidden
-                self._columns[kind] = columns_of(kind, described[kind], self.opt_out_fields)
+                self._columns[kind] = columns_of(kind, described[kind], self.opt_out_fields, self.marker_field)
         return found
 
-    def _describe(self, object: str) -> dict[str, Any]:
+    def describe(self, object: str) -> dict[str, Any]:
+        """An object as the user may see it: whether it can be queried and updated, and its visible fields. Raises: OrgError."""
         request = Request(what=f"describing {object}", path=f"sobjects/{object}/describe")
-        return self.connection.ask(request, lambda reply: {"fields": [_field(field) for field in reply.body["fields"]]})
+        return self.connection.ask(request, _described)
 
     def _columns_of(self, object: str) -> tuple[str, ...]:
         if object not in self._columns:
-            self._columns[object] = columns_of(object, self._describe(object), self.opt_out_fields)
+            self._columns[object] = columns_of(object, self.describe(object), self.opt_out_fields, self.marker_field)
         return self._columns[object]
 
     def usage(self) -> ApiUsage:
@@ -211,7 +216,9 @@ class SalesforceOrg:
 
     def _read_some(self, record_ids: Sequence[str], addresses: Sequence[str], *, history: bool) -> Found:
         columns = {kind: self._columns_of(kind) for kind in OBJECTS}
-        queries = people_queries(columns, self.opt_out_fields, record_ids=record_ids, addresses=addresses)
+        queries = people_queries(
+            columns, self.opt_out_fields, record_ids=record_ids, addresses=addresses, marker_field=self.marker_field
+        )
         if history:
             queries += history_queries(self.opt_out_fields, record_ids)
         found = find(self.connection, queries, what="reading people")
@@ -246,7 +253,11 @@ class SalesforceOrg:
         """
         accounts = self._accounts_of([(write.object, write.record_id) for write in writes])
         request = clear_request(
-            writes, api_version=self.credentials.api_version, opt_out_fields=self.opt_out_fields, accounts=accounts
+            writes,
+            api_version=self.credentials.api_version,
+            opt_out_fields=self.opt_out_fields,
+            accounts=accounts,
+            marker_field=self.marker_field,
         )
         return clear_answers(writes, self.connection.tell(request))
 
@@ -328,35 +339,9 @@ class SalesforceOrg:
             OrgRefusedError: the window is longer than Salesforce remembers; everything has to be pulled.
             OrgError: it could not be asked.
         """
-        until = self.connection.server_now() or self._server_time()
-        start = min(since, until - SHORTEST_WINDOW)
-        if until - start >= LONGEST_WINDOW:
-            raise OrgRefusedError(
-                "Salesforce tells changes of the last 30 days only.", "Pull everything: `workbench org pull --full`."
-            )
-        window = {"start": _iso(start), "end": _iso(until)}
-        what, path = f"asking what changed in {known_object(object)}", f"sobjects/{object}"
-        updated, until_updated = self.connection.ask(Request(what=what, path=f"{path}/updated/", params=window), _updated)
-        deleted, until_deleted, earliest = self.connection.ask(
-            Request(what=what, path=f"{path}/deleted/", params=window), _deleted
+        return changes(
+            self.connection, known_object(object), since=since, until=self.connection.server_now() or self._server_time()
         )
-        if earliest and earliest > start:
-            raise OrgRefusedError(
-                "Salesforce has purged deletions of this window.", "Pull everything: `workbench org pull --full`."
-            )
-        covered_until = min(until_updated, until_deleted)
-        late = self._modified_since(object, covered_until)
-        return Changes(updated=tuple(dict.fromkeys((*updated, *late))), deleted=deleted, covered_until=covered_until)
-
-    def _modified_since(self, object: str, moment: datetime) -> tuple[str, ...]:
-        """Rows modified after what getUpdated vouches for: it cuts off the current minute, in which somebody may opt out."""
-        pages = query_pages(
-            self.connection,
-            recent_query(object, moment),
-            lambda record: str(record["Id"]),
-            what=f"asking what changed in {object}",
-        )
-        return tuple(usable_ids(record_id for page in pages for record_id in page))
 
     def rows(self, object: str, record_ids: Iterable[str]) -> Iterator[Sequence[OrgRow]]:
         """Some rows by id, deleted ones included, in pages; 1,000 to a call. Ids that the org doesn't know are left out.
@@ -388,24 +373,15 @@ def _paired(record_ids: Sequence[str], addresses: Sequence[str]) -> Iterator[tup
     yield from zip_longest(chunks(record_ids), chunks(filter(None, dict.fromkeys(addresses))), fillvalue=nobody)
 
 
-def _field(field: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: field.get(name) for name in ("name", "type", "updateable", "relationshipName")}
+def _described(reply: Reply) -> dict[str, Any]:
+    """The few things about an object and its fields that are looked at; real describe answers are large."""
+    fields = [
+        {name: field.get(name) for name in ("name", "type", "length", "updateable", "relationshipName")}
+        for field in reply.body["fields"]
+    ]
+    return {"queryable": reply.body.get("queryable"), "updateable": reply.body.get("updateable"), "fields": fields}
 
 
 def _usage_of(reply: Reply) -> ApiUsage:
     daily = reply.body["DailyApiRequests"]
     return ApiUsage(used=int(daily["Max"]) - int(daily["Remaining"]), allowed=int(daily["Max"]))
-
-
-def _updated(reply: Reply) -> tuple[tuple[str, ...], datetime]:
-    return tuple(usable_ids(reply.body["ids"])), moment_of(reply.body["latestDateCovered"])
-
-
-def _deleted(reply: Reply) -> tuple[tuple[str, ...], datetime, datetime | None]:
-    ids = tuple(usable_ids(entry["id"] for entry in reply.body["deletedRecords"]))
-    earliest = reply.body.get("earliestDateAvailable")
-    return ids, moment_of(reply.body["latestDateCovered"]), moment_of(earliest) if earliest else None
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(microsecond=0).isoformat()

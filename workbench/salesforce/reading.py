@@ -47,7 +47,12 @@ class Found:
 
 
 def people_queries(
-    columns: Mapping[str, Sequence[str]], opt_out_fields: Sequence[str], *, record_ids: Sequence[str], addresses: Sequence[str]
+    columns: Mapping[str, Sequence[str]],
+    opt_out_fields: Sequence[str],
+    *,
+    record_ids: Sequence[str],
+    addresses: Sequence[str],
+    marker_field: str = "",
 ) -> list[Query]:
     """The queries for the rows of some people: at most one for each object that ``columns`` names."""
     queries = []
@@ -56,7 +61,7 @@ def people_queries(
         accounts = [i for i in record_ids if i.startswith(ACCOUNT_PREFIX)] if MARK in columns[kind] else []
         if ids or addresses or accounts:
             text = people_query(kind, columns[kind], record_ids=ids, addresses=addresses, accounts=accounts)
-            queries.append(Query(text=text, convert=_row_reader(kind, opt_out_fields)))
+            queries.append(Query(text=text, convert=_row_reader(kind, opt_out_fields, marker_field)))
     return queries
 
 
@@ -71,8 +76,8 @@ def history_queries(opt_out_fields: Sequence[str], record_ids: Sequence[str]) ->
     return queries
 
 
-def _row_reader(object: str, opt_out_fields: Sequence[str]) -> Callable[[Record], OrgRow]:
-    return lambda record: row_of(object, record, opt_out_fields)
+def _row_reader(object: str, opt_out_fields: Sequence[str], marker_field: str) -> Callable[[Record], OrgRow]:
+    return lambda record: row_of(object, record, opt_out_fields, marker_field)
 
 
 def _change_reader(object: str) -> Callable[[Record], FieldChange]:

@@ -33,7 +33,7 @@ def truth_of(value: object) -> bool:
     raise ValueError("not the value of a checkbox")
 
 
-def row_of(object: str, record: Mapping[str, Any], opt_out_fields: Sequence[str]) -> OrgRow:
+def row_of(object: str, record: Mapping[str, Any], opt_out_fields: Sequence[str], marker_field: str = "") -> OrgRow:
     """One Lead or Contact. Raises: ValueError or LookupError when a field that decides something is absent or odd."""
     bounced = record.get("EmailBouncedDate")
     modstamp, modified = record["SystemModstamp"], record["LastModifiedDate"]
@@ -54,6 +54,7 @@ def row_of(object: str, record: Mapping[str, Any], opt_out_fields: Sequence[str]
         converted_contact_id=_reference(record.get("ConvertedContactId")),
         merged_into=_reference(record.get("MasterRecordId")),
         bounced_at=moment_of(bounced) if bounced else None,
+        mark=(record[marker_field] or "") if marker_field in record else None,
         person_account=_reference(record.get("AccountId")) if truth_of(record.get(MARK, False)) else None,
     )
 

@@ -16,6 +16,7 @@ from workbench.org import OBJECTS, FieldAccess, OrgPermissionError, OrgRefusedEr
 from workbench.person import salesforce_id_18
 from workbench.salesforce.person_accounts import MARK
 
+SHORTEST_MARKER = 36  # characters: the id of an intent
 LONGEST_LIST = 200  # ids or addresses of one query; equal to the rows of one collections request
 LONGEST_TEXT = 40_000  # characters of one list: two lists and the fields stay below the 100,000 of one query
 FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
@@ -69,18 +70,29 @@ def chunks(values: Iterable[str]) -> Iterator[list[str]]:
 def access_of(object: str, describe: Mapping[str, Any], opt_out_fields: Sequence[str]) -> tuple[FieldAccess, ...]:
     """What a describe answer allows for each opt-out field; a field hidden by field-level security is absent from it."""
     shown = {field["name"]: field for field in describe["fields"]}
+    editable = describe.get("updateable") is not False
     return tuple(
         FieldAccess(
             object=object,
             field=name,
             readable=shown.get(name, {}).get("type") == "boolean",
-            updateable=shown.get(name, {}).get("updateable") is True,
+            updateable=editable and shown.get(name, {}).get("updateable") is True,
         )
         for name in opt_out_fields
     )
 
 
-def columns_of(object: str, describe: Mapping[str, Any], opt_out_fields: Sequence[str]) -> tuple[str, ...]:
+def marker_access_of(object: str, describe: Mapping[str, Any], name: str) -> FieldAccess:
+    """The same for the marker field: a text field that an intent's id fits into."""
+    field: Mapping[str, Any] = next((field for field in describe["fields"] if field["name"] == name), {})
+    fits = field.get("type") in ("string", "textarea") and int(field.get("length") or 0) >= SHORTEST_MARKER
+    editable = describe.get("updateable") is not False and field.get("updateable") is True
+    return FieldAccess(object=object, field=name, readable=fits, updateable=fits and editable, marker=True)
+
+
+def columns_of(
+    object: str, describe: Mapping[str, Any], opt_out_fields: Sequence[str], marker_field: str = ""
+) -> tuple[str, ...]:
     """The fields that every reading of an object asks for.
 
     Fields that the product can do without are left out when the user may not see them.
@@ -100,6 +112,8 @@ def columns_of(object: str, describe: Mapping[str, Any], opt_out_fields: Sequenc
     optional = tuple(name for name in _OPTIONAL[object] if name in shown)
     if object == "Contact" and MARK in shown and "AccountId" in shown:
         optional += (MARK, "AccountId")
+    if marker_field in shown:
+        optional += (marker_field,)
     company = ("Account.Name",) if object == "Contact" and shown.get("AccountId", {}).get("relationshipName") == "Account" else ()
     return (*_MUST, *optional, *opt_out_fields, *company)
 

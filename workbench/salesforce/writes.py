@@ -41,9 +41,16 @@ def http_date(moment: datetime) -> str:
 
 
 def clear_request(
-    writes: Sequence[ConditionalClear], *, api_version: str, opt_out_fields: Sequence[str], accounts: Accounts = NO_ACCOUNTS
+    writes: Sequence[ConditionalClear],
+    *,
+    api_version: str,
+    opt_out_fields: Sequence[str],
+    accounts: Accounts = NO_ACCOUNTS,
+    marker_field: str = "",
 ) -> Request:
     """The composite request that clears the opt-outs of some rows, each only if it was not modified since it was read.
+
+    Nothing but the opt-out fields is written, and the marker field, where there is one.
 
     Source: "Composite", "Conditional Requests" in the REST API Developer Guide; subrequests with headers run one by one.
 
@@ -57,19 +64,31 @@ def clear_request(
     for write in writes:
         if not write.fields or not set(write.fields) <= set(opt_out_fields) or write.object not in OBJECTS:
             raise ValueError("only opt-out fields of leads and contacts are ever cleared")
-    parts = [_conditional_patch(number, write, api_version, accounts) for number, write in enumerate(writes)]
+    parts = [
+        _clear(number, write, api_version=api_version, accounts=accounts, marker_field=marker_field)
+        for number, write in enumerate(writes)
+    ]
     body = {"allOrNone": False, "compositeRequest": parts}
     return Request(what="clearing opt-outs", method="POST", path="composite", body=body)
 
 
-def _conditional_patch(number: int, write: ConditionalClear, api_version: str, accounts: Accounts) -> dict[str, Any]:
+def _clear(number: int, write: ConditionalClear, *, api_version: str, accounts: Accounts, marker_field: str) -> dict[str, Any]:
     kind, record_id = written_to(write.object, salesforce_id_18(write.record_id), accounts)
+    body: dict[str, Any] = dict.fromkeys(written_fields(kind, write.fields), False)
+    if marker_field and write.mark:
+        body |= dict.fromkeys(written_fields(kind, [marker_field]), write.mark)
+    address = f"/services/data/v{api_version}/sobjects/{kind}/{record_id}"
+    return conditional_patch(f"row{number}", address, write.unmodified_since, body)
+
+
+def conditional_patch(reference: str, address: str, unmodified_since: datetime, body: dict[str, Any]) -> dict[str, Any]:
+    """One subrequest that changes a record unless it was modified since; the condition stands inside the composite body."""
     return {
         "method": "PATCH",
-        "url": f"/services/data/v{api_version}/sobjects/{kind}/{record_id}",
-        "referenceId": f"row{number}",
-        "httpHeaders": {"If-Unmodified-Since": http_date(write.unmodified_since)},
-        "body": dict.fromkeys(written_fields(kind, write.fields), False),
+        "url": address,
+        "referenceId": reference,
+        "httpHeaders": {"If-Unmodified-Since": http_date(unmodified_since)},
+        "body": body,
     }
 
 

@@ -21,6 +21,7 @@ _OPT_OUTS = frozenset({"HasOptedOutOfEmail", "Sales_Opt_Out__c", "PersonHasOpted
 _TO_CONTACT = {
     "PersonHasOptedOutOfEmail": "HasOptedOutOfEmail",
     "Sales_Opt_Out__pc": "Sales_Opt_Out__c",
+    "Resubscription__pc": "Resubscription__c",
     "PersonEmail": "Email",
     "FirstName": "FirstName",
     "LastName": "LastName",

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from workbench.consent import Consent
 from workbench.desk import Files, check_evidence
 from workbench.eligibility import Finding
-from workbench.org import OrgRow, Reading
+from workbench.org import ConditionalClear, OrgRow, Reading
 from workbench.resubscription import (
     NOT_SENT,
     PATCHES_A_CALL,
@@ -73,13 +73,13 @@ def begin(course: Course, group: Sequence[Intent]) -> list[Intent]:
     sent = course.current(leased, State.SENT)
     course.begun += len(sent)
     for packed in groups(sent, size=lambda i: len(clears(i.base)), most=PATCHES_A_CALL):
-        send(course, [row for intent in packed for row in intent.base])
+        send(course, [write for intent in packed for write in clears(intent.base, intent.intent_id)])
     return sent
 
 
-def send(course: Course, rows: Sequence[BaseRow]) -> None:
+def send(course: Course, writes: Sequence[ConditionalClear]) -> None:
     """One composite of conditional changes; what came of it is believed only after a reading."""
-    if writes := clears(rows):
+    if writes:
         course.answers |= {answer.record_id: answer for answer in course.desk.org.clear(writes)}
 
 

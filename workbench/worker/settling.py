@@ -190,7 +190,7 @@ def _send_again(course: Course, again: Sequence[tuple[Intent, tuple[BaseRow, ...
     if again:
         course.pause_before(again[0][0].attempts)
     for packed in groups(again, size=lambda pair: len(clears(pair[1])), most=PATCHES_A_CALL):
-        send(course, [row for _, rows in packed for row in rows])
+        send(course, [write for intent, rows in packed for write in clears(rows, intent.intent_id)])
     return course.current([intent for intent, _ in again], State.SENT)
 
 
