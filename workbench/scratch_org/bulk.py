@@ -1,6 +1,7 @@
 """Bulk API 2.0 query jobs: create, poll, read the result page by page as CSV, abort, delete.
 
-A finished job keeps its lines, so a page can be read again under the same locator.
+A finished job keeps its lines, so a page can be read again under the same locator. A long query runs in a thread beside the
+requests, and is begun anew when the org was restarted meanwhile.
 """
 
 import base64
@@ -8,20 +9,25 @@ import csv
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from .clock import stamp
 from .ids import numbered_id
 from .messages import Call, OrgError, Reply, not_found
 from .org import Org, base_path
+from .results import Results
 from .soql import Selection, parsed, translated
+from .tables import Tables
 
 _OPERATIONS = ("query", "queryAll")
 _OPEN = ("UploadComplete", "InProgress")
 _PARALLEL = 5
 DELIMITERS = {"COMMA": ",", "SEMICOLON": ";", "PIPE": "|", "TAB": "\t", "CARET": "^", "BACKQUOTE": "`"}
 ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
+_AT_ONCE = 2_000  # rows that are read between two requests
 
 
 def create(org: Org, call: Call) -> Reply:
@@ -47,6 +53,7 @@ def create(org: Org, call: Call) -> Reply:
         "columnDelimiter": chosen(body, "columnDelimiter", "COMMA", DELIMITERS),
     }
     _keep(org, job | {"_query": soql, "_polls": 0} | planned_failure(call))
+    _begin_if_long(org, job, selection)
     return Reply(body=job)
 
 
@@ -82,6 +89,7 @@ def change(org: Org, call: Call, job_id: str) -> Reply:
     if job["state"] not in _OPEN:
         raise OrgError(400, "INVALIDJOBSTATE", f"Aborting already {job['state']} Job not allowed")
     job["state"] = "Aborted"
+    org.runs.pop(job["id"], None)
     _keep(org, job)
     return Reply(body=_shown(job))
 
@@ -92,7 +100,7 @@ def delete(org: Org, _call: Call, job_id: str) -> Reply:
     if job["state"] in _OPEN:
         raise OrgError(400, "INVALIDJOBSTATE", f"Deleting not {job['state']} Job not allowed")
     org.tables.db.execute('DELETE FROM "bulk_job" WHERE "id" = ?', (job["id"],))
-    org.tables.db.execute('DELETE FROM "bulk_line" WHERE "job" = ?', (job["id"],))
+    org.results.remove(job["id"])
     return Reply(204)
 
 
@@ -101,16 +109,13 @@ def results(org: Org, call: Call, job_id: str) -> Reply:
     job = _complete(org, call, job_id)
     if job.get("_expired") and call.params.get("locator"):
         raise OrgError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
-    start, most = _page(call, job["numberRecordsProcessed"])
-    rows = org.tables.db.execute(
-        'SELECT "line" FROM "bulk_line" WHERE "job" = ? AND "number" >= ? AND "number" < ? ORDER BY "number"',
-        (job["id"], start, start + most),
-    )
-    lines = [r[0] for r in rows]
-    following = start + len(lines)
-    locator = "null" if following >= job["numberRecordsProcessed"] else position_locator(following)
-    headers = {"Sforce-Locator": locator, "Sforce-NumberOfRecords": str(len(lines))}
-    return Reply(headers=headers, text="".join([job["_header"], *lines]), media_type="text/csv; charset=UTF-8")
+    total = job["numberRecordsProcessed"]
+    start, most = _page(call, total)
+    stretch, count = org.results.page(job["id"], job["_header"].encode(), start, most)
+    following = start + count
+    locator = "null" if following >= total else position_locator(following)
+    headers = {"Sforce-Locator": locator, "Sforce-NumberOfRecords": str(count)}
+    return Reply(headers=headers, stretch=stretch, media_type="text/csv; charset=UTF-8")
 
 
 def result_pages(org: Org, call: Call, job_id: str) -> Reply:
@@ -139,39 +144,65 @@ def _selection(org: Org, soql: str, operation: str) -> Selection:
     return selection
 
 
+def _begin_if_long(org: Org, job: dict[str, Any], selection: Selection) -> None:
+    """Let a long query run beside the requests, from now on; a short one is run when its job is due."""
+    if org.tables.file is None:
+        return  # nobody else sees a database in memory
+    bounds = selection.bounds
+    most = _AT_ONCE + 1 if bounds[0] < 0 else min(bounds[0], _AT_ONCE + 1)
+    found = org.tables.db.execute(selection.count_sql(), (*selection.parameters, most, bounds[1])).fetchone()[0]
+    if found > _AT_ONCE:
+        org.runs[job["id"]] = org.runner.submit(_run_beside, org.tables, org.results, dict(job), selection)
+
+
+def _run_beside(tables: Tables, results: Results, job: dict[str, Any], selection: Selection) -> int:
+    """In the thread for long queries: on a connection of its own, which sees the org as it is at one moment."""
+    with closing(tables.second_connection()) as db:
+        return _write(db, results, job, selection)
+
+
 def _run(org: Org, job: dict[str, Any]) -> None:
-    """Evaluate the query and keep its lines; a query that no longer fits the org fails the job."""
+    """Evaluate the query, unless it is running beside; a query that no longer fits the org fails the job."""
     try:
         selection = _selection(org, job["_query"], job["operation"])
     except OrgError as error:
         job |= {"state": "Failed", "errorMessage": f"{error.code}: {error.message}", "numberRecordsProcessed": 0}
         return
-    rows = org.tables.db.execute(selection.rows_sql(), (*selection.parameters, *selection.bounds)).fetchall()
-    processed = rows_before_failure(job, len(rows))
+    running = org.runs.get(job["id"])
+    if running is None:
+        found = _write(org.tables.db, org.results, job, selection)
+    elif running.done():
+        found = org.runs.pop(job["id"]).result()
+    else:
+        return
+    processed = rows_before_failure(job, found)
     if processed is not None:
         message = "The batch was retried too often and is given up"
         job |= {"state": "Failed", "errorMessage": message, "numberRecordsProcessed": processed, "retries": 15}
         return
-    lines = _csv_lines((selection.line(r) for r in rows), job)
-    org.tables.db.executemany('INSERT INTO "bulk_line" VALUES (?, ?, ?)', ((job["id"], n, line) for n, line in enumerate(lines)))
     job |= {
         "state": "JobComplete",
         "jobType": "V2Query",
-        "numberRecordsProcessed": len(rows),
+        "numberRecordsProcessed": found,
         "retries": 0,
         "totalProcessingTime": 1,
         "isPkChunkingSupported": True,
-        "_header": next(_csv_lines(iter([selection.header()]), job)),
+        "_header": next(_csv_lines([selection.header()], job)).decode(),
     }
 
 
-def _csv_lines(rows: Iterator[list[str]], job: dict[str, Any]) -> Iterator[str]:
+def _write(db: sqlite3.Connection, results: Results, job: dict[str, Any], selection: Selection) -> int:
+    rows = db.execute(selection.rows_sql(), (*selection.parameters, *selection.bounds))
+    return results.write(job["id"], _csv_lines(map(selection.line, rows), job))
+
+
+def _csv_lines(rows: Iterable[list[str]], job: dict[str, Any]) -> Iterator[bytes]:
     buffer = io.StringIO()
     delimiter, ending = DELIMITERS[job["columnDelimiter"]], ENDINGS[job["lineEnding"]]
     writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator=ending, delimiter=delimiter)
     for row in rows:
         writer.writerow(row)
-        yield buffer.getvalue()
+        yield buffer.getvalue().encode()
         buffer.seek(0)
         buffer.truncate()
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from .results import Stretch
+
 JSON_TYPE = "application/json;charset=UTF-8"
 MOST_NESTED = 100
 
@@ -37,16 +39,19 @@ class OrgError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply: JSON unless ``text`` is given; ``body=None`` and no text is an empty reply."""
+    """A reply: JSON unless ``text`` or ``stretch`` is given; ``body=None`` and none of them is an empty reply."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     text: str | None = None
+    stretch: Stretch | None = None
     media_type: str = JSON_TYPE
 
     def encoded(self) -> bytes:
         """The bytes of the body."""
+        if self.stretch is not None:
+            return self.stretch.first(len(self.stretch))
         if self.text is not None:
             return self.text.encode()
         if self.body is None:

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from .faults import Faults
 from .ids import numbered_id
 from .messages import Call, OrgError, not_found
 from .records import Author, Records
+from .results import Results
 from .rules import Rules
 from .tables import Tables
 from .transactions import Transactions
@@ -47,7 +49,15 @@ class Org:
         self.stamp_checked = self.tables.setting("stamp_checked") or "LastModifiedDate"
         self.bulk_polls = int(self.tables.setting("bulk_polls") or 1)
         self.address = ""
+        self.results = Results(database.with_name(f"{database.name}-results") if database else None)
+        self.runner = ThreadPoolExecutor(1, thread_name_prefix="query-job")
+        self.runs: dict[str, Future[int]] = {}
         self._restore_permissions()
+
+    def close(self) -> None:
+        """Let the database go; a query that is running beside is left to end."""
+        self.runner.shutdown(wait=False, cancel_futures=True)
+        self.tables.db.close()
 
     def _organization(self) -> str:
         found = self.tables.setting("org_id")

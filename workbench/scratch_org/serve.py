@@ -23,6 +23,7 @@ from .people import generate_people
 from .web import ApiDoor, ControlDoor, Transports
 
 _LOG = logging.getLogger("scratch_org")
+_TURN = 0.0005  # seconds: requests must not wait long for the thread of a query job
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def serve(options: Options, *, ready: Callable[[dict[str, str]], None] | None = 
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="scratch org: %(message)s")
     org = prepared(options)
+    sys.setswitchinterval(_TURN)
     api, control = _bound(options.port), _bound(options.control_port)
     org.address = _address(api)
     facts = {
@@ -103,7 +105,7 @@ async def _serve(org: Org, sockets: tuple[socket.socket, socket.socket], ready: 
     for server in servers:
         server.should_exit = True
     await asyncio.gather(*running)
-    org.tables.db.close()
+    org.close()
 
 
 def _read_stdin(stopped: asyncio.Event) -> None:

@@ -44,10 +44,16 @@ def spoilt(org: Org, call: Call, reply: Reply, faults: list[Fault]) -> Reply:
 
 def _cut(reply: Reply, keep: float) -> Reply:
     """The first part of a CSV page, never at the end of a line; the headers still speak of the whole page."""
+    reply = _in_one_text(reply)
     if reply.text is None or not reply.media_type.startswith("text/csv"):
         return reply
     text = reply.text[: int(len(reply.text) * keep)]
     return replace(reply, text=text[:-1] if text.endswith("\n") else text)
+
+
+def _in_one_text(reply: Reply) -> Reply:
+    """A page that would be sent from a file, as a text that can be spoilt."""
+    return replace(reply, stretch=None, text=reply.encoded().decode()) if reply.stretch is not None else reply
 
 
 def _half_of_the_json(reply: Reply) -> Reply:
@@ -60,6 +66,7 @@ def _half_of_the_json(reply: Reply) -> Reply:
 
 def _of_another_form(reply: Reply) -> Reply:
     """A sound JSON object, or a sound CSV page, that says nothing of what was asked."""
+    reply = _in_one_text(reply)
     if reply.text is None:
         return reply if reply.body is None else replace(reply, body={"unexpected": True})
     if not reply.media_type.startswith("text/csv"):

@@ -25,7 +25,6 @@ CREATE TABLE IF NOT EXISTS "query_cursor" (
 CREATE TABLE IF NOT EXISTS "cursor_page" (
   "locator" TEXT, "start" INTEGER, "ids" TEXT NOT NULL, PRIMARY KEY ("locator", "start"));
 CREATE TABLE IF NOT EXISTS "bulk_job" ("id" TEXT PRIMARY KEY, "info" TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS "bulk_line" ("job" TEXT, "number" INTEGER, "line" TEXT, PRIMARY KEY ("job", "number"));
 CREATE TABLE IF NOT EXISTS "ingest_job" ("id" TEXT PRIMARY KEY, "info" TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS "ingest_data" ("job" TEXT PRIMARY KEY, "body" BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS "ingest_row" (
@@ -51,15 +50,18 @@ class Tables:
     """The connection, its transactions, ids and settings."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self.db = sqlite3.connect(file or ":memory:", isolation_level=None, check_same_thread=False)
-        self.db.row_factory = sqlite3.Row
-        self.db.create_function("folded", 1, _folded, deterministic=True)
+        self.file = file
+        self.db = _connected(file)
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute(f"PRAGMA synchronous = {'NORMAL' if file else 'OFF'}")
         self.db.executescript(_BOOKS)
         for kind in OBJECTS.values():
             self.db.execute(_table(kind))
         self._depth = 0
+
+    def second_connection(self) -> sqlite3.Connection:
+        """A connection for reading in another thread; there is none to a database in memory."""
+        return _connected(self.file)
 
     def create_indexes(self) -> None:
         """Create what queries by address, stamp and parent need; after the first load, which is faster without."""
@@ -133,6 +135,13 @@ def encoded(field: Field, value: object) -> object:
     if field.type == "anyType":
         return None if value is None else json.dumps(value)
     return value
+
+
+def _connected(file: Path | None) -> sqlite3.Connection:
+    db = sqlite3.connect(file or ":memory:", isolation_level=None, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    db.create_function("folded", 1, _folded, deterministic=True)
+    return db
 
 
 def _table(kind: ObjectType) -> str:

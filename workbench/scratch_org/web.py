@@ -8,11 +8,11 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from .actions import carry_out
@@ -24,6 +24,7 @@ from .messages import Call, OrgError, Reply, parsed_json
 from .org import Org
 from .page import page
 from .rest import answer
+from .results import Stretch
 from .spoils import prepare, spoilt
 
 _LOG = logging.getLogger("scratch_org")
@@ -135,6 +136,10 @@ class ApiDoor:
             **reply.headers,
         }
         media_type = reply.media_type if reply.status not in (204, 304) else None
+        if reply.stretch is not None:
+            headers |= {"Content-Length": str(len(reply.stretch))}
+            await StreamingResponse(_pieces(reply.stretch), reply.status, headers, media_type)(scope, receive, send)
+            return
         response = Response(reply.encoded(), reply.status, headers, media_type)
         await response(scope, receive, send)
 
@@ -197,6 +202,12 @@ def _refused(request: Request) -> Reply | None:
     if uri + sum(len(k) + len(v) + 4 for k, v in request.headers.raw) > LONGEST_HEAD:
         return Reply(431, OrgError(431, "HEADERS_TOO_LONG", "URI and headers exceed 16,384 bytes").body())
     return None
+
+
+async def _pieces(stretch: Stretch) -> AsyncIterator[bytes]:
+    """Between two pieces other requests are answered."""
+    for piece in stretch.chunks():
+        yield piece
 
 
 def _answered(org: Org, call: Call) -> Reply:
