@@ -19,6 +19,7 @@ from workbench.errors import NotAllowedError, WorkbenchError
 from workbench.evidence import EvidenceStore
 from workbench.org import (
     ApiUsage,
+    Bookmark,
     Changes,
     ConditionalClear,
     FieldAccess,
@@ -269,10 +270,13 @@ class OrgInMemory:
             answers.append(RowAnswer(record_id=record_id, outcome="done" if fine else "refused", code="" if fine else "RULE"))
         return tuple(answers)
 
-    def pull(self, object: str) -> Iterator[Sequence[OrgRow]]:
+    def begin_pull(self, object: str, *, history: bool = False) -> Bookmark:
+        return Bookmark(job="", locator="", delivered=0, promised=len(self.rows_by_id))
+
+    def pull(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[OrgRow]]:
         yield [r for r in self.rows_by_id.values() if r.object == object]
 
-    def pull_history(self, object: str) -> Iterator[Sequence[FieldChange]]:
+    def pull_history(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[FieldChange]]:
         yield [c for c in self.told if self.rows_by_id[c.record_id].object == object]
 
     def changes(self, object: str, *, since: datetime) -> Changes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -132,7 +133,7 @@ def test_another_org_is_refused(both):
 def test_an_org_that_shows_nothing_any_more_is_not_believed(both, monkeypatch):
     both.wb.pull()
     org = both.wb.org
-    monkeypatch.setattr(org, "pull", lambda kind: iter(()))  # a role without sight of any record; the rest stays real
+    monkeypatch.setattr(org, "pull", lambda kind, at: iter(()))  # a role without sight of any record; the rest stays real
     with pytest.raises(WorkbenchError, match=r"Salesforce showed no (Lead|Contact) at all"):
         both.wb.pull(full=True)
     assert not any(row.is_deleted for row in rows(both).values())
@@ -157,6 +158,18 @@ def test_after_a_long_time_everything_is_read(both):
     with both.wb.store.write() as tx:
         tx.execute(sa.update(s.snapshot).values(covered_until=OPTED_OUT))
     assert both.wb.pull().kind == "full"
+
+
+@pytest.mark.parametrize(("days", "kind"), [(6, "delta"), (8, "full")])
+def test_everything_is_read_again_from_time_to_time(both, days, kind):
+    """By default weekly; what only deltas read since then does not count."""
+    both.wb.pull()
+    both.wb.pull()
+    with both.wb.store.write() as tx:
+        long_ago = both.wb.clock() - timedelta(days=days)
+        tx.execute(sa.update(s.snapshot).where(s.snapshot.c.kind == "full").values(started_at=long_ago))
+    assert both.wb.pull().kind == kind
+    assert both.wb.pull().kind == "delta"
 
 
 def test_an_opt_out_of_this_very_minute_is_seen(world) -> None:
@@ -204,14 +217,40 @@ import workbench.salesforce.bulk as bulk, workbench.salesforce.org as org
 from workbench.bench import Workbench
 bulk.PAGE, org.MOST_BY_REST = 4, 3
 def told(progress):
-    if progress.done >= 8:
+    if progress.done >= int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
 Workbench.open(sys.argv[1]).pull(full=True, progress=told)
 """
 
 
+def killed_pull(world, rows=8):
+    """A full pull in pages of 4, in a process that is killed once it has stored so many rows."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(world.folder), str(rows)], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+
+
 def pages_read(world):
     return [r["path"] for r in world.requests() if r["path"].endswith("/results")]
+
+
+def test_a_pull_that_is_killed_again_and_again_reads_each_page_once(world, monkeypatch):
+    """18 leads and 10 contacts make 5 and 3 pages; killed behind the 1st, 3rd, 5th and 7th, each is asked for once."""
+    leads = [org_line("Lead", lead_id(n), f"p{n}@example.com", opted_out=False) for n in range(18)]
+    contacts = [org_line("Contact", contact_id(n), f"q{n}@example.com", opted_out=False) for n in range(10)]
+    made = world(*leads, *contacts)
+    made.wb.close()
+    for rows in (4, 12, 18, 26):
+        killed_pull(made, rows)
+    monkeypatch.setattr("workbench.salesforce.bulk.PAGE", 4)
+    monkeypatch.setattr("workbench.salesforce.org.MOST_BY_REST", 3)
+    with Workbench.open(made.folder) as wb:
+        assert wb.pull(full=True).rows == 28
+        with wb.store.read() as tx:
+            assert len(records.rows_by_ids(tx, [salesforce_id_18(lead_id(n)) for n in range(18)])) == 18
+            assert len(records.rows_by_ids(tx, [salesforce_id_18(contact_id(n)) for n in range(10)])) == 10
+    read = [(r["path"], r["page"]) for r in made.requests() if r["path"].endswith("/results")]
+    assert len(read) == len(set(read)) == 8
+    assert len([r for r in made.requests() if r["path"].endswith("/jobs/query")]) == 2
 
 
 @pytest.mark.parametrize("job_is_gone", [False, True])
@@ -219,8 +258,7 @@ def test_a_full_pull_that_is_killed_goes_on_behind_its_last_page(world, monkeypa
     """18 leads in pages of 4: killed after two, the job's other three are read, and no job is made for the leads again."""
     made = world(*(org_line("Lead", lead_id(n), f"p{n}@example.com", opted_out=n == 1) for n in range(18)))
     made.wb.close()
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(made.folder)], check=False, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL
+    killed_pull(made)
     before = pages_read(made)
     assert len(before) == 2
     if job_is_gone:

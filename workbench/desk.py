@@ -25,7 +25,10 @@ LONGEST_DESCENT = 3  # merges of merges that are followed
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """The tools of one operator in one workspace. ``connect`` is called when Salesforce is needed for the first time."""
+    """The tools of one operator in one workspace. ``connect`` is called when Salesforce is needed for the first time.
+
+    After ``full_reading_days`` Salesforce is read as a whole again, not by its changes.
+    """
 
     folder: Path
     store: Store
@@ -35,6 +38,7 @@ class Desk:
     trail: TrailWriter
     clock: Callable[[], datetime]
     operator: Operator
+    full_reading_days: int = 7
 
     @cached_property
     def org(self) -> Org:

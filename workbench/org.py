@@ -156,7 +156,10 @@ class Changes:
 
 @dataclass(frozen=True, kw_only=True)
 class Bookmark:
-    """Where the next page of a query job begins: ``delivered`` of ``promised`` rows lie before it; valid while the job exists."""
+    """Where the next page of a query job begins: ``delivered`` of ``promised`` rows lie before it; valid while the job exists.
+
+    ``locator`` is empty before the first page and behind the last one; ``job`` is empty where so few rows need none.
+    """
 
     job: str
     locator: str
@@ -211,6 +214,9 @@ class Org(Protocol):
 
     def opt_out(self, rows: Sequence[tuple[str, str]]) -> tuple[RowAnswer, ...]:
         """Set every opt-out field of (object, record id) rows, unconditionally: the safe direction. Any number of rows."""
+
+    def begin_pull(self, object: str, *, history: bool = False) -> Bookmark:
+        """Let the org look for every row of one object (or its history) from now on; `pull` takes what this gives as ``at``."""
 
     def pull(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[OrgRow]]:
         """Every row of one object, deleted and merged ones included, page by page (REST when few, Bulk 2.0 when many).

@@ -47,7 +47,9 @@ class PullResult:
 
 
 def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None, within_budget: bool = True) -> PullResult:
-    """Read what changed since the last time; everything when asked, when nothing was read before, or when it is too long ago.
+    """Read what changed since the last time; everything when asked, when nothing was read before, or when that is too long ago.
+
+    Everything is read from time to time even so: what getUpdated and getDeleted may have missed comes to light then.
 
     ``within_budget=False`` uses calls above the workspace's share too: the nightly sync must learn of opt-outs whatever it costs.
 
@@ -63,7 +65,7 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None, wi
                 f"this workspace belongs to the org {known}, and {identity.org_id} answered",
                 "Check [org] in workbench.toml; another org needs a workspace of its own.",
             )
-        last = None if full else records.last_snapshot(tx)
+        last = None if full or _full_is_due(desk, tx) else records.last_snapshot(tx)
         records.remember_own_user(tx, identity.user_id)
     changes = _changes(desk, last) if last else None
     if within_budget:
@@ -78,6 +80,12 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None, wi
     reading = _Pull(desk, under_way, listener or (lambda _: None), within_budget=within_budget)
     covered_until = reading.changes(changes) if changes else reading.everything()
     return reading.finish(kind, covered_until)
+
+
+def _full_is_due(desk: Desk, tx: Transaction) -> bool:
+    """Whether the last full reading is so long ago that changes alone are no longer relied on."""
+    last = records.last_snapshot(tx, kind="full")
+    return last is None or desk.clock() - last.started_at >= timedelta(days=desk.full_reading_days)
 
 
 def _goes_on(desk: Desk, found: UnderWay, org_id: str) -> bool:
@@ -105,17 +113,35 @@ class _Pull:
         before = under_way.counts
         self.rows = {kind: before.get(kind, 0) for kind in OBJECTS}
         self.history, self.deleted, self.changed = (before.get(name, 0) for name in ("history", "deleted", "changed"))
-        self.total = 0
+        self.nothing_known: bool | None = None
+        self.taken_over = bool(under_way.began)
+        self.total = self._promised()
         self.began_with, self.began_at = sum(self.rows.values()), time.monotonic()
 
     def everything(self) -> datetime:
         """Every row and its history, behind what was read before; returns the org's time before the first was read."""
-        if not self.under_way.began:
-            self.under_way.began = self.desk.org.read(record_ids=[], addresses=[], history=False).server_time.isoformat()
+        if not self.taken_over:
+            self._begin()
         for kind in OBJECTS:
-            self._step(f"{kind} rows", self.desk.org.pull, kind, self._page)
-            self._step(f"{kind} history", self.desk.org.pull_history, kind, self._changes)
+            self._step(_rows_step(kind), self.desk.org.pull, kind, self._page)
+            self._step(_history_step(kind), self.desk.org.pull_history, kind, self._changes)
         return datetime.fromisoformat(self.under_way.began)
+
+    def _begin(self) -> None:
+        """Ask the org for everything at once: it looks for the next while we store the last."""
+        self.under_way.began = self.desk.org.read(record_ids=[], addresses=[], history=False).server_time.isoformat()
+        self.under_way.asked = self.desk.clock().isoformat()
+        for kind in OBJECTS:
+            self.under_way.jobs[_rows_step(kind)] = self.desk.org.begin_pull(kind)
+            self.under_way.jobs[_history_step(kind)] = self.desk.org.begin_pull(kind, history=True)
+        self.total = self._promised()
+        with self.desk.store.write() as tx:
+            self._keep(tx)
+
+    def _promised(self) -> int:
+        """How many rows the org has found for a full reading."""
+        jobs = self.under_way.jobs
+        return sum(jobs[step].promised for step in map(_rows_step, OBJECTS) if step in jobs)
 
     def _step(self, name: str, ask: Callable[..., Iterator[Sequence[Any]]], kind: str, store: Callable[..., None]) -> None:
         """Read all pages of one kind, behind the bookmark that another process left; anew when its job is no longer there."""
@@ -123,11 +149,12 @@ class _Pull:
             return
         mark = self.under_way.bookmark if self.under_way.step == name else None
         try:
-            self._pages(name, ask(kind, at=mark) if mark else ask(kind), store)
+            self._pages(name, ask(kind, at=mark or self.under_way.jobs.get(name)), store)
         except OrgRefusedError:
-            if mark is None:
+            if not self.taken_over:
                 raise
-            self._uncount(kind, mark, rows=store == self._page)
+            if mark:
+                self._uncount(kind, mark, rows=store == self._page)
             self._pages(name, ask(kind), store)
         self.under_way.steps.append(name)
         self.under_way.step, self.under_way.bookmark = "", None
@@ -144,8 +171,6 @@ class _Pull:
         for page in pages:
             following = page.following if isinstance(page, Page) else None
             self.under_way.step, self.under_way.bookmark = (name, following) if following else ("", None)
-            if following and store == self._page:
-                self.total = sum(self.rows.values()) + len(page) + following.promised - following.delivered
             store(page)
 
     def _keep(self, tx: Transaction) -> None:
@@ -175,9 +200,11 @@ class _Pull:
         self._history(kind)
 
     def _page(self, page: Sequence[OrgRow]) -> None:
+        asked = self.under_way.asked  # a job's rows are as they were when it was made, however late they are read
+        seen_at = datetime.fromisoformat(asked) if asked else self.desk.clock()
         with self.desk.store.write() as tx:
             self._count(tx, page)
-            records.upsert_rows(tx, page, snapshot_id=self.snapshot_id, seen_at=self.desk.clock())
+            records.upsert_rows(tx, page, snapshot_id=self.snapshot_id, seen_at=seen_at)
             if self.under_way.bookmark:
                 self._keep(tx)
         self._told()
@@ -202,7 +229,9 @@ class _Pull:
                 self._keep(tx)
 
     def _count(self, tx: Transaction, rows: Sequence[OrgRow]) -> None:
-        known = records.stamps(tx, [row.record_id for row in rows])
+        if self.nothing_known is None:
+            self.nothing_known = not records.any_stored(tx)
+        known = {} if self.nothing_known else records.stamps(tx, [row.record_id for row in rows])
         for row in rows:
             self.rows[row.object] += 1
             stamp, deleted = known.get(row.record_id, (None, False))
@@ -249,6 +278,14 @@ class _Pull:
                     f"Salesforce showed no {kind} at all, and {gone} were known before",
                     f"Check that the integration user may still see every {kind}; nothing was marked as deleted.",
                 )
+
+
+def _rows_step(kind: str) -> str:
+    return f"{kind} rows"
+
+
+def _history_step(kind: str) -> str:
+    return f"{kind} history"
 
 
 def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:

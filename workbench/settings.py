@@ -58,6 +58,7 @@ class OrgSettings(_Part):
     marker_field: MarkerName = ""  # a custom text field of Lead and Contact that is set to the intent's id with every clear
     api_version: Annotated[str, Field(pattern=r"^\d{2,3}\.0$")] = "64.0"
     daily_share: Annotated[float, Field(gt=0, le=1)] = 0.8  # of the org's daily API calls; above it nothing new is begun
+    full_reading_days: Annotated[int, Field(ge=1, le=365)] = 7  # after so many days a pull reads everything, not only changes
 
     @field_validator("url")
     @classmethod

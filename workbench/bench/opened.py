@@ -55,6 +55,7 @@ class Opened:
             trail=trail_writer(self.store, settings, operator),
             clock=settings.clock,
             operator=operator,
+            full_reading_days=settings.org.full_reading_days,
         )
         self.trail = Audit(self._desk)
 

@@ -18,7 +18,7 @@ from workbench.salesforce.connection import Connection
 from workbench.salesforce.replies import Reply, Request
 
 T = TypeVar("T")
-PAGE = 20_000  # rows of one results page: some 25 MB as row objects
+PAGE = 20_000  # rows of one results page: some 20 MB as row objects
 JOB_ID = re.compile(r"[A-Za-z0-9]{15,18}")
 LOCATOR = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
 FIRST_WAIT, GROWTH, LONGEST_WAIT, LONGEST_JOB = 0.25, 1.6, 15.0, 4 * 3600.0  # seconds
@@ -35,11 +35,11 @@ def query_job(
         OrgRefusedError: the job was refused, failed, or is no longer there.
         OrgError: it did not end, or could not be read.
     """
-    job = at.job if at else _create(connection, query, what)
+    if at and at.delivered and not at.locator:
+        return  # the last page was read
+    job = at.job if at else begin_job(connection, query, what=what)
     promised = _await(connection, job, what)
     delivered, locator = (at.delivered, at.locator) if at else (0, "")
-    if at and not locator:
-        return  # the last page was read
     seen = {"", locator}
     while True:
         rows, locator = connection.ask_stream(
@@ -55,7 +55,8 @@ def query_job(
         raise OrgUnreachableError(f"Query job {job} delivered {delivered} of {promised} rows ({what}).")
 
 
-def _create(connection: Connection, query: str, what: str) -> str:
+def begin_job(connection: Connection, query: str, *, what: str) -> str:
+    """Make a job for a query; gives its id. Raises: OrgError."""
     body = {"operation": "queryAll", "query": query, "contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
     # creating a job changes no record: after a lost answer a second one is made and the first left to expire
     return connection.ask(

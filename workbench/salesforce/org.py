@@ -28,7 +28,7 @@ from workbench.org import (
     RowAnswer,
 )
 from workbench.person import salesforce_id_18
-from workbench.salesforce.bulk import query_job
+from workbench.salesforce.bulk import begin_job, query_job
 from workbench.salesforce.changes import changes
 from workbench.salesforce.connection import Connection, Patience
 from workbench.salesforce.login import Login, OrgCredentials
@@ -304,6 +304,16 @@ class SalesforceOrg:
         request = Request(what="counting rows", path="queryAll/", params={"q": count_query(query)})
         return self.connection.ask(request, lambda reply: int(reply.body["totalSize"]))
 
+    def begin_pull(self, object: str, *, history: bool = False) -> Bookmark:
+        """Make the job that finds every row of one object, or its history: the org works on it while others are read.
+
+        Where they are few, no job is made, and the bookmark only tells their number. Raises: OrgError.
+        """
+        query, what = self._pulled(object, history=history)
+        rows = self._count(query)
+        job = "" if rows <= MOST_BY_REST else begin_job(self.connection, query, what=what)
+        return Bookmark(job=job, locator="", delivered=0, promised=rows)
+
     def pull(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[OrgRow]]:
         """Every row of one object, deleted and merged ones included, in pages of at most 20,000; from a bookmark on, if one is given.
 
@@ -311,23 +321,30 @@ class SalesforceOrg:
             OrgRefusedError: Salesforce no longer has the bookmark's job, among other reasons.
             OrgError: it could not be read.
         """
-        query = self._with_known_fields(lambda: all_query(object, self._columns_of(known_object(object))))
-        yield from self._all_pages(
-            query, lambda record: row_of(object, record, self.opt_out_fields), what=f"pulling {object} rows", at=at
-        )
+        query, what = self._pulled(object, history=False)
+        yield from self._all_pages(query, lambda record: row_of(object, record, self.opt_out_fields), what=what, at=at)
 
     def pull_history(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[FieldChange]]:
         """Every opt-out field change of one object that Salesforce still keeps, page by page; as `pull`. Raises: OrgError."""
-        query = all_history_query(known_object(object), self.opt_out_fields)
-        yield from self._all_pages(query, lambda record: change_of(object, record), what=f"pulling {object} history", at=at)
+        query, what = self._pulled(object, history=True)
+        yield from self._all_pages(query, lambda record: change_of(object, record), what=what, at=at)
+
+    def _pulled(self, object: str, *, history: bool) -> tuple[str, str]:
+        """The query for everything of one kind, and what asking it is called."""
+        if history:
+            return all_history_query(known_object(object), self.opt_out_fields), f"pulling {object} history"
+        query = self._with_known_fields(lambda: all_query(object, self._columns_of(known_object(object))))
+        return query, f"pulling {object} rows"
 
     def _all_pages(
         self, query: str, convert: Callable[[Mapping[str, Any]], T], *, what: str, at: Bookmark | None
     ) -> Iterator[Sequence[T]]:
-        if at is None and self._count(query) <= MOST_BY_REST:
+        if at and at.job:
+            yield from query_job(self.connection, query, convert=convert, what=what, at=at)
+        elif (at.promised if at else self._count(query)) <= MOST_BY_REST:
             yield from query_pages(self.connection, query, convert, what=what)
         else:
-            yield from query_job(self.connection, query, convert=convert, what=what, at=at)
+            yield from query_job(self.connection, query, convert=convert, what=what)
 
     def changes(self, object: str, *, since: datetime) -> Changes:
         """What was updated or deleted since a moment, the last minute included; three calls. The next window starts at ``covered_until``.

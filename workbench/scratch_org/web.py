@@ -111,13 +111,14 @@ class ApiDoor:
         return reply
 
     def note(self, call: Call, reply: Reply | None, faults: list[Fault]) -> None:
-        """Write the request log: names of query parameters, never their values."""
+        """Write the request log: names of query parameters, never their values, but for the locator of a page."""
         self.org.note_request(
             {
                 "number": call.number,
                 "method": call.method,
                 "path": call.path,
                 "query": sorted(call.params),
+                "page": call.params.get("locator", ""),
                 "status": reply.status if reply else None,
                 "user": call.user or None,
                 "at": stamp(self.org.clock.now()),

@@ -17,15 +17,18 @@ NAME = "pull.under_way"
 
 @dataclass(kw_only=True)
 class UnderWay:
-    """A full reading that has not ended. ``began`` is the org's time (ISO 8601) before its first row was read.
+    """A full reading that has not ended. ``began`` is the org's time (ISO 8601) before its first row was read, ``asked`` ours.
 
-    ``steps`` are those read as a whole; ``step`` the one being read, from ``bookmark`` on.
+    ``jobs`` are those that the org was asked for at the beginning, by step. ``steps`` are those read as a whole; ``step`` the one
+    being read, from ``bookmark`` on.
     """
 
     snapshot_id: str
     org_id: str
     fields: list[str]
     began: str = ""
+    asked: str = ""
+    jobs: dict[str, Bookmark] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
     step: str = ""
     bookmark: Bookmark | None = None
@@ -37,8 +40,9 @@ def find(tx: Transaction) -> UnderWay | None:
     text = tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == NAME)).scalar()
     try:
         kept: dict[str, Any] = json.loads(text) if text else {}
-        mark = kept.pop("bookmark", None)
-        return UnderWay(**kept, bookmark=Bookmark(**mark) if mark else None) if kept else None
+        mark, jobs = kept.pop("bookmark", None), kept.pop("jobs", {})
+        begun = {step: Bookmark(**job) for step, job in jobs.items()}
+        return UnderWay(**kept, jobs=begun, bookmark=Bookmark(**mark) if mark else None) if kept else None
     except (ValueError, TypeError, AttributeError):
         return None
 

@@ -201,9 +201,10 @@ def finish_snapshot(
     return vanished
 
 
-def last_snapshot(tx: Transaction) -> Snapshot | None:
-    """The newest finished pull; None before the first."""
+def last_snapshot(tx: Transaction, *, kind: str | None = None) -> Snapshot | None:
+    """The newest finished pull, or the newest of one kind; None before the first."""
     newest = sa.select(_snap).where(_snap.c.finished_at.is_not(None))
+    newest = newest if kind is None else newest.where(_snap.c.kind == kind)
     found = tx.execute(newest.order_by(_snap.c.finished_at.desc(), _snap.c.snapshot_id.desc()).limit(1)).mappings().one_or_none()
     return Snapshot(**found) if found else None
 
@@ -233,6 +234,11 @@ def rows_by_ids(tx: Transaction, record_ids: Iterable[str]) -> dict[str, OrgRow]
     for ids in _portions(record_ids):
         found |= {r["record_id"]: _as_row(r) for r in tx.execute(sa.select(_r).where(_r.c.record_id.in_(ids))).mappings()}
     return found
+
+
+def any_stored(tx: Transaction) -> bool:
+    """Whether any row was ever read."""
+    return tx.execute(sa.select(_r.c.record_id).limit(1)).first() is not None
 
 
 def stamps(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[datetime, bool]]:
