@@ -6,6 +6,7 @@ import pytest
 from conftest import CONSENTED, HOUR, World, contact_id, lead_id, org_line
 
 from workbench.errors import BatchError, NotAllowedError
+from workbench.org import RowAnswer
 from workbench.resubscription import State
 from workbench.store import batches, people
 from workbench.worker import Outcome
@@ -125,6 +126,30 @@ def test_a_lost_answer_is_settled_by_reading(anna) -> None:
     world.org.control("/faults", {"plan": [{"on": "POST .*/composite$", "contains": "PATCH", "nth": 1, "kind": "reset_after"}]})
     assert world.wb.run(batch).done == 1
     assert not any(world.flags(lead_id(1), contact_id(1)).values())
+
+
+def test_a_late_clear_finds_nothing_to_clear_once_somebody_is_aborted(anna) -> None:
+    world, person = anna
+    batch = approved(world, person)
+    on_their_way = []
+    original = world.wb.org.clear
+
+    def clear(writes):
+        """The request is under way when its sender stops waiting; meanwhile the person opts out once more."""
+        on_their_way.append(writes)
+        world.org.control(
+            "/write",
+            {"object": "Contact", "id": contact_id(1), "values": {"HasOptedOutOfEmail": True}, "user": "Preference Centre"},
+        )
+        return tuple(RowAnswer(record_id=w.record_id, outcome="unknown") for w in writes)
+
+    world.wb.org.clear = clear  # type: ignore[method-assign]  # no fault of the scratch org delivers a request after its timeout
+    world.org.control("/faults", {"plan": [{"on": "PATCH .*/composite/sobjects$", "nth": 1, "kind": "reset_before"}]})
+    outcome = world.wb.run(batch)
+    assert (outcome.state, outcome.aborted) == ("finished", 1)
+    (writes,) = on_their_way
+    assert [answer.outcome for answer in original(writes)] == ["conflict", "conflict"]
+    assert all(world.flags(lead_id(1), contact_id(1)).values())
 
 
 def test_people_changed_a_moment_ago_wait(anna) -> None:

@@ -358,6 +358,20 @@ def before_closing(intent: Intent, rows: Sequence[OrgRow], history: Sequence[Fie
     return None
 
 
+def still_to_opt_out(intent: Intent, rows: Sequence[OrgRow]) -> tuple[str, ...]:
+    """The records of somebody who is turned back that our opt-out has not reached, by a reading behind it.
+
+    A record that was to be cleared and is still on its base stamp counts as not reached although it reads as opted out: a
+    clear that is late would still find its condition met. Any write moves the stamp, one that changes nothing as well.
+    """
+    to_clear = {b.record_id: b.stamp for b in intent.base if b.to_clear}
+    return tuple(
+        record_id
+        for record_id, row in living(rows).items()
+        if not all(row.opt_outs.values()) or row.system_modstamp == to_clear.get(record_id)
+    )
+
+
 def clears(rows: Iterable[BaseRow], mark: str = "") -> tuple[ConditionalClear, ...]:
     """The conditional writes for one person's rows, on the stamps that were read; marked with the intent's id."""
     return tuple(

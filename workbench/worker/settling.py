@@ -27,6 +27,7 @@ from workbench.resubscription import (
     clears,
     groups,
     living,
+    still_to_opt_out,
 )
 from workbench.store import batches, consents, people
 from workbench.store.database import Transaction
@@ -95,7 +96,7 @@ def close(course: Course, group: Sequence[Intent]) -> None:
 def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
     """Step 8: write the opt-out to every row that a request may have reached, read it back, and say why.
 
-    The write also moves every row's stamp, so that a request of ours that is still on its way can't apply any more.
+    Read back means: every row is opted out and no longer on the stamp that a clear of ours, should it still be on its way, asks for.
     """
     for _ in range(MOST_ATTEMPTS):
         if not group:
@@ -105,13 +106,12 @@ def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
         with course.desk.store.write() as tx:
             files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
             for intent in group:
-                rows = living(rows_of(intent, reading, files))
-                open_rows = [record_id for record_id, row in rows.items() if not all(row.opt_outs.values())]
-                if open_rows:
+                rows = rows_of(intent, reading, files)
+                if open_rows := still_to_opt_out(intent, rows):
                     parts = tuple(events.RowAnswer(record_id=r, status=None, code=_said(answers.get(r))) for r in open_rows)
                     course.desk.trail.append(tx, events.OptOutFailed(cause="not_opted_out", rows=parts), **course.about(intent))
                 else:
-                    _aborted(course, tx, intent, rows)
+                    _aborted(course, tx, intent, living(rows))
             course.remember(tx, reading)
             course.desk.trail.checkpoint(tx)
         group = course.current(group, State.ABORTING)
