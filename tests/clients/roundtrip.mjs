@@ -39,6 +39,13 @@ steps.login = async () => {
   };
 };
 
+steps.logout = async () => {
+  const { connection } = await withCredentials(order.client_secret);
+  const identity = await connection.identity();
+  await connection.oauth2.revokeToken(connection.accessToken);
+  return { user: identity.user_id, after: await refused(connection.query('SELECT Id FROM User')) };
+};
+
 steps.query = async (org) => {
   const found = await org.query("SELECT Id, Name, Owner.Name, CreatedDate FROM Lead WHERE Email = 'ASA@example.com'");
   const error = await refused(org.query('SELECT Nope FROM Lead'));

@@ -32,6 +32,10 @@ _STRINGS = (
     r"'a\\b'",
     r"'tab\there'",
     r"'\u00e9t\u00e9'",
+    r"'\uD83D\uDE00'",
+    r"'\r\f\b\\\\\'\"'",
+    r"'\N\T'",
+    "'\U0001f600'",
     "''",
     "'100%'",
     "' FROM Lead WHERE '",
@@ -41,7 +45,19 @@ _STRINGS = (
     "'5'",
     "'--'",
 )
-_PATTERNS = ("'%@example.com'", r"'100\%'", r"'a\_b%'", "'_%'", "'Ås%'", "'%'")
+_PATTERNS = (
+    "'%@example.com'",
+    r"'100\%'",
+    r"'a\_b%'",
+    "'_%'",
+    "'Ås%'",
+    "'%'",
+    r"'\\%'",
+    r"'O\'%'",
+    r"'\u00c5%'",
+    "'%%__%'",
+    "''",
+)
 _MOMENTS = (
     "2026-03-01T08:00:00Z",
     "2026-03-01T08:00:00.000Z",
@@ -50,7 +66,28 @@ _MOMENTS = (
     "2026-12-31T00:00:00+0000",
 )
 _DAYS = ("2026-03-01", "2024-02-29")
-_RELATIVE = ("TODAY", "YESTERDAY", "LAST_N_DAYS:30", "last_n_days : 1", "Today")
+_UNITS = ("WEEK", "MONTH", "QUARTER", "YEAR")
+_RELATIVE = (
+    *(
+        "TODAY",
+        "YESTERDAY",
+        "TOMORROW",
+        "LAST_90_DAYS",
+        "NEXT_90_DAYS",
+        "LAST_N_DAYS:30",
+        "last_n_days : 1",
+        "Today",
+        "This_Week",
+    ),
+    *(f"{when}_{unit}" for when in ("LAST", "THIS", "NEXT") for unit in _UNITS),
+    *(f"{when}_N_{unit}S:{n}" for when in ("LAST", "NEXT") for unit in ("DAY", *_UNITS) for n in (1, 7)),
+    *(f"N_{unit}S_AGO:3" for unit in ("DAY", *_UNITS)),
+)
+_JOINED = {
+    "Lead": (("Id", "LeadId", "LeadHistory", "Field"), ("OwnerId", "Id", "User", "Name")),
+    "Contact": (("Id", "ContactId", "ContactHistory", "Field"), ("AccountId", "Id", "Account", "Name")),
+    "LeadHistory": (("LeadId", "Id", "Lead", "Email"), ("CreatedById", "Id", "User", "Username")),
+}
 _IDS = ("'00QSCR000000101'", "'00QSCR0000001022BA'", "'003SCR000000001'")
 _SPACES = (" ", " ", " ", " ", "  ", "\n", "\t", " \n ")
 
@@ -94,12 +131,17 @@ class _Maker:
         name, kinds = dice.choice(list(OBJECTS.items()))
         if dice.random() < 0.1:
             selected = dice.choice(("COUNT()", "count()", "COUNT( )"))
+        elif dice.random() < 0.1:
+            more = dice.choice(
+                ("", ", Sales_Opt_Out__c" if "Sales_Opt_Out__c" in kinds else "", ", CreatedBy.Name" if name != "User" else "")
+            )
+            selected = dice.choice(("FIELDS(STANDARD)", "fields( Standard )")) + more
         else:
             chosen = dice.sample(list(kinds), dice.randint(1, min(6, len(kinds))))
             selected = dice.choice((",", ", ", " , ", ",\n")).join(self.cased(f) for f in chosen)
         parts = ["SELECT", selected, "FROM", self.cased(name)]
         if dice.random() < 0.8:
-            parts += ["WHERE", self.condition(kinds, dice.randint(0, 3))]
+            parts += ["WHERE", self.where(name, kinds)]
         if dice.random() < 0.4:
             parts += ["ORDER BY", ", ".join(self.order(f) for f in dice.sample(list(kinds), dice.randint(1, 3)))]
         if dice.random() < 0.4:
@@ -110,6 +152,25 @@ class _Maker:
 
     def cased(self, word: str) -> str:
         return self.dice.choice((word, word, word, word.lower(), word.upper(), word.title()))
+
+    def where(self, name: str, kinds: dict[str, str]) -> str:
+        """Conditions, now and then beside one or two semi-joins, which stand at the top only."""
+        dice = self.dice
+        found = self.condition(kinds, dice.randint(0, 3))
+        joins = _JOINED.get(name, ())
+        if not joins or dice.random() < 0.8:
+            return found
+        terms = [self.semi_join(*dice.choice(joins)) for _ in range(dice.randint(1, 2))]
+        if dice.random() < 0.6:
+            terms.append(f"({found})" if _joined(found) else found)
+        dice.shuffle(terms)
+        return f" {self.cased('AND')} ".join(terms)
+
+    def semi_join(self, outer: str, inner: str, name: str, text: str) -> str:
+        where = self.dice.choice(
+            ("", f" WHERE {text} = {self.dice.choice(_STRINGS)}", f" WHERE ({text} LIKE 'a%' OR {inner} != null)")
+        )
+        return f"{outer} {self.cased(self.dice.choice(('IN', 'NOT IN')))} (SELECT {inner} FROM {name}{where})"
 
     def condition(self, kinds: dict[str, str], depth: int) -> str:
         dice = self.dice

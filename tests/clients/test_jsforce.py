@@ -14,7 +14,20 @@ LATER = NOON + timedelta(minutes=5)
 CONTACTS = 2500
 ASA, LEFEVRE, ABSENT = "00Qxx0000000001EAA", "00Qxx0000000002EAA", "00Qxx0000000999EAA"
 STEPS = (
-    *("login", "query", "pages", "builder", "queryAll", "retrieve", "update", "conditional", "rows", "describe", "versions"),
+    *(
+        "login",
+        "logout",
+        "query",
+        "pages",
+        "builder",
+        "queryAll",
+        "retrieve",
+        "update",
+        "conditional",
+        "rows",
+        "describe",
+        "versions",
+    ),
     *("limits", "bulkQuery", "bulkIngest", "passing"),
 )
 
@@ -67,6 +80,12 @@ def test_login_with_client_credentials(step: Callable[[str], Any], org: ScratchO
     assert found["identity"]["user_id"] == found["user"]["id"]
     assert found["wrongSecret"] == {"name": "invalid_client", "message": "invalid client credentials"}
     assert found["wrongToken"]["errorCode"] == "INVALID_SESSION_ID"
+
+
+def test_identity_and_logout(step: Callable[[str], Any]) -> None:
+    found = step("logout")
+    assert found["user"] == step("login")["user"]["id"]
+    assert found["after"]["errorCode"] == "INVALID_SESSION_ID"
 
 
 def test_query(step: Callable[[str], Any]) -> None:

@@ -48,7 +48,12 @@ LAX_ORACLE = (
     Difference("no space after a number", f"{_LEAD} LIMIT 5OFFSET 7", r"\d+[A-Z]"),
     Difference("a number in the middle of a word", "SELECT Id1.5 Email FROM Lead", r"\.\d", r"\w"),
     Difference("a point at the end of a name", "SELECT Id. FROM Lead", r"\.(?!\w)", r"\w"),
-    Difference("a path as alias", "SELECT Id Owner.Name FROM Lead", r"[A-Z]\w*(?:\.\w+)+\s*(?:,|FROM\b)", r"[\w.]\s+"),
+    Difference(
+        "a path as alias",
+        "SELECT Id Owner.Name FROM Lead",
+        r"[A-Z]\w*(?:\.\w+)+\s*(?:,|FROM\b|WHERE\b|ORDER\b|LIMIT\b|$)",
+        r"[\w.]\s+",
+    ),
     Difference("OFFSET as alias of a field", "SELECT Id OFFSET FROM Lead", r"OFFSET\b", r"[\w,]\s+"),
     Difference(
         "OFFSET or ORDER as alias of the object",

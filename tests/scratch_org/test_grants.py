@@ -153,6 +153,14 @@ def test_soap_that_is_no_login(fresh, body):
     assert "<faultcode>sf:INVALID_OPERATION</faultcode>" in reply.text
 
 
+def test_soap_logout_ends_the_session(fresh):
+    token = fresh.control("/tokens", {"user": "Olga Admin"})["access_token"]
+    body = f'<e:Envelope xmlns:e="e"><e:Header><sessionId>{token}</sessionId></e:Header><e:Body><logout/></e:Body></e:Envelope>'
+    replies = [requests.post(f"{fresh.url}/services/Soap/u/{v}", body, timeout=10) for v in ("59.0", "65.0")]
+    assert "<logoutResponse/>" in replies[0].text
+    assert "<faultcode>sf:INVALID_SESSION_ID</faultcode>" in replies[1].text
+
+
 def test_what_the_org_offers(fresh, username):
     assert {v["version"] for v in requests.get(f"{fresh.url}/services/data/", timeout=10).json()} >= {"59.0", "64.0"}
     names = [s["name"] for s in login(fresh, instance_url=fresh.url, session_id=fresh.access_token).describe()["sobjects"]]

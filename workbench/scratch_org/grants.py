@@ -83,14 +83,22 @@ def user_by_assertion(org: Org, assertion: str) -> str:
     return user
 
 
-def soap_login(org: Org, call: Call, version: str) -> Reply:
-    """POST /services/Soap/u/{version}: login, which ended with version 65."""
+def soap(org: Org, call: Call, version: str) -> Reply:
+    """POST /services/Soap/u/{version}: login, which ended with version 65, and logout."""
+    found = _elements(call.body)
+    if "logout" not in found:
+        return _soap_login(org, found, version)
+    if not org.end_session(found.get("sessionId", "")):
+        return _fault("INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader: Illegal Session")
+    return _envelope(200, "<logoutResponse/>")
+
+
+def _soap_login(org: Org, found: dict[str, str], version: str) -> Reply:
     if float(version) >= FIRST_WITHOUT_SOAP_LOGIN:
         return _fault("INVALID_OPERATION", f"SOAP Login operation is not available in the API version specified ({version})")
-    given = _login_arguments(call.body)
-    if given is None:
-        return _fault("INVALID_OPERATION", "Only login is served here")
-    user = user_by_password(org, *given)
+    if "login" not in found:
+        return _fault("INVALID_OPERATION", "Only login and logout are served here")
+    user = user_by_password(org, found.get("username", ""), found.get("password", ""))
     if user is None:
         return _fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.")
     name, username, email = org.tables.db.execute(
@@ -109,17 +117,14 @@ def soap_login(org: Org, call: Call, version: str) -> Reply:
     return _envelope(200, f"<loginResponse><result>{_tags(values)}<userInfo>{_tags(info)}</userInfo></result></loginResponse>")
 
 
-def _login_arguments(body: bytes) -> tuple[str, str] | None:
+def _elements(body: bytes) -> dict[str, str]:
+    """The elements of an envelope by their local names, with their texts; none when it can't be read."""
     if b"<!" in body:
-        return None  # no document types, so no entities
+        return {}  # no document types, so no entities
     try:
-        found = {e.tag.rpartition("}")[2]: e for e in ET.fromstring(body).iter()}  # noqa: S314 - refused above
+        return {e.tag.rpartition("}")[2]: e.text or "" for e in ET.fromstring(body).iter()}  # noqa: S314 - refused above
     except ET.ParseError:
-        return None
-    if "login" not in found:
-        return None
-    username, password = (found[n].text or "" if n in found else "" for n in ("username", "password"))
-    return username, password
+        return {}
 
 
 def _tags(values: dict[str, str]) -> str:

@@ -28,7 +28,7 @@ _OPEN_ROUTES: Routes = [
     (re.compile("/services/data"), {"GET": access.versions}),
     (re.compile("/services/oauth2/token"), {"POST": access.token}),
     (re.compile("/services/oauth2/revoke"), {"POST": access.revoked}),
-    (re.compile(r"/services/Soap/u/(?P<version>\d{1,3}\.0)(?:/\w+)?", re.ASCII), {"POST": grants.soap_login}),
+    (re.compile(r"/services/Soap/u/(?P<version>\d{1,3}\.0)(?:/\w+)?", re.ASCII), {"POST": grants.soap}),
 ]
 _IDENTITY_ROUTES: Routes = [
     (re.compile("/services/oauth2/userinfo"), {"GET": identity.userinfo, "POST": identity.userinfo}),
