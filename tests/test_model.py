@@ -13,7 +13,7 @@ from model import sync, worker
 from model.__main__ import caught, figures
 from model.explore import Explored, Model
 from model.outside import tidy
-from model.programme import SMALL, VARIANTS, WRONG, Variant
+from model.programme import LARGE, SMALL, VARIANTS, WRONG, Variant
 from model.rules import NOW, Rules
 from model.state import NOBODY, WORKER, Budget, Item, Setting, State
 
@@ -48,6 +48,16 @@ def test_in_every_state_of_the_small_settings_no_opt_out_is_lost(capsys: pytest.
         check(found)
         sizes.append(len(found.states))
     assert sum(sizes) > 20_000
+
+
+@pytest.mark.slow
+def test_in_every_state_of_the_large_settings_no_opt_out_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = []
+    for setting in LARGE:
+        found = explored(setting, capsys)
+        check(found)
+        sizes.append(len(found.states))
+    assert sum(sizes) >= 600_000
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)

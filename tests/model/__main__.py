@@ -1,4 +1,4 @@
-"""Prints the figures: ``PYTHONPATH=tests python -m model`` for the engine, with ``--variants`` for the broken ones."""
+"""Prints the figures: ``PYTHONPATH=tests python -m model`` for the engine, ``--large``, ``--variants`` for the broken ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from model.explore import Explored, Model
-from model.programme import SMALL, VARIANTS, WRONG
+from model.programme import LARGE, SMALL, VARIANTS, WRONG
 
 
 def figures(found: Explored) -> str:
@@ -36,10 +36,11 @@ def caught(found: Explored, does: str) -> str:
 def main() -> int:
     """Explore and print; 1 if the engine does anything wrong or a variant is not found."""
     parser = argparse.ArgumentParser(prog="model", description=__doc__)
+    parser.add_argument("--large", action="store_true", help="the large settings instead of the small ones")
     parser.add_argument("--variants", action="store_true", help="the broken variants only")
     given = parser.parse_args()
     bad = False
-    for setting in () if given.variants else SMALL:
+    for setting in () if given.variants else LARGE if given.large else SMALL:
         found = Model(setting).explore()
         bad |= bool(found.wrongs)
         sys.stdout.write(figures(found) + "\n")

@@ -30,6 +30,16 @@ SMALL = (
     ),
     Setting(name="stale sync, standing still", flags=(True,), budget=Budget(opt_outs=1, syncs=1, stalls=1)),
 )
+LARGE = (
+    Setting(
+        name="two records, two crashes, two losses, opt-out", flags=(True, True), budget=Budget(crashes=2, lost=2, opt_outs=1)
+    ),
+    Setting(
+        name="stale sync, standing still, two crashes, loss, opt-out",
+        flags=(True,),
+        budget=Budget(crashes=2, lost=1, opt_outs=1, syncs=1, stalls=1),
+    ),
+)
 
 
 @dataclass(frozen=True)
