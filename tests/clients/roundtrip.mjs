@@ -42,8 +42,9 @@ steps.login = async () => {
 steps.logout = async () => {
   const { connection } = await withCredentials(order.client_secret);
   const identity = await connection.identity();
-  await connection.oauth2.revokeToken(connection.accessToken);
-  return { user: identity.user_id, after: await refused(connection.query('SELECT Id FROM User')) };
+  const token = connection.accessToken;
+  await connection.oauth2.revokeToken(token);
+  return { user: identity.user_id, after: await refused(withToken(token).query('SELECT Id FROM User')) };
 };
 
 steps.query = async (org) => {
