@@ -27,7 +27,7 @@ ADA, BEA = "ada@example.org", "bea@example.net"
 CONTRACT = {
     "init": (), "demo": (), "lab": (), "people": (), "person": (), "mismatches": (), "forecast": (), "sync": (), "followup": (),
     "unsubscribe": (), "scratch-org": ("serve",), "org": ("login", "check", "pull"), "import": ("people", "unsubscribes", "consents"),
-    "consent": ("add", "show", "verify"),
+    "consent": ("add", "show", "verify", "renew", "withdraw", "expire", "history", "coverage", "export", "import"), "erase": (),
     "batch": ("propose", "show", "approve", "run", "resume", "undo", "list", "cancel", "worklist"),
     "report": ("list", "run", "verify"), "trail": ("verify", "export", "checkpoint", "proof"),
     "operator": ("list", "grant", "revoke"), "store": ("upgrade",),

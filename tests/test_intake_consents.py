@@ -150,20 +150,20 @@ def test_more_people_than_one_query_takes(desk: Desk) -> None:
 def test_a_withdrawal_is_kept_and_the_earlier_one_counts(desk: Desk) -> None:
     with desk.store.write() as tx:
         consents.add(tx, a_consent())
-        consents.withdraw(tx, "c1", at=NOW, method="email")
-        later = consents.withdraw(tx, "c1", at=NOW + timedelta(days=1), method="phone")
+        consents.withdraw(tx, "c1", at=NOW, method="email", recorded_at=NOW, by="ada")
+        later = consents.withdraw(tx, "c1", at=NOW + timedelta(days=1), method="phone", recorded_at=NOW, by="ada")
         assert later == replace(a_consent(), state="withdrawn", withdrawn_at=NOW, withdrawal_method="email")
         assert consents.by_ids(tx, ["c1"])["c1"] == later
         assert tx.exec_driver_sql("SELECT state FROM consent").scalar_one() == "withdrawn"
         with pytest.raises(InputError, match="no consent has the id c7"):
-            consents.withdraw(tx, "c7", at=NOW, method="")
+            consents.withdraw(tx, "c7", at=NOW, method="", recorded_at=NOW, by="ada")
 
 
 def test_evidence_is_noted_once_and_before_its_consent(desk: Desk) -> None:
     found = desk.evidence.put(io.BytesIO(b"form"), "a.pdf")
     with desk.store.write() as tx:
         assert [consents.add_evidence(tx, found, at=NOW, by="ana") for _ in range(2)] == [True, False]
-        assert consents.all_digests(tx) == (found.sha256,)
+        assert consents.all_digests(tx, now=NOW) == (found.sha256,)
         consents.add(tx, a_consent(evidence=(found, replace(found, original_name="b.pdf"))))
         assert len(consents.by_ids(tx, ["c1"])["c1"].evidence) == 2
         with pytest.raises(RuntimeError, match="evidence is stored and added before"):

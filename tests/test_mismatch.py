@@ -82,8 +82,8 @@ def test_its_repr_carries_no_address():
     assert "example.com" not in repr(example())
 
 
-def test_twelve_kinds_of_which_the_findings_are_on_the_trail():
-    assert len(KINDS) == 12
+def test_thirteen_kinds_of_which_the_findings_are_on_the_trail():
+    assert len(KINDS) == 13
     assert set(ON_TRAIL) < set(KINDS)
 
 

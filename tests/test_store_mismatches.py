@@ -13,7 +13,7 @@ from invented_register import FIELD, T0, THEM, US, Invented, apart, hours, lead,
 
 from workbench import mismatch as m
 from workbench.mismatch import KINDS, Change
-from workbench.store import mismatches, people, records
+from workbench.store import mismatches, people, records, suppression
 from workbench.store import schema as s
 
 NOW = hours(24 * 21)
@@ -373,6 +373,18 @@ def both_opted_out_without_history(made):
     made.record(1, out=True)
 
 
+@situation("erased_in_register")
+def erased_here_and_opted_out_there(made):
+    made.record(1, "", out=True)
+    suppression.add_records(made.tx, [lead(1)], since=T0)
+
+
+@situation("erased_in_register")
+def erased_here_and_not_opted_out_there(made):
+    made.record(1, "")
+    suppression.add_records(made.tx, [lead(1)], since=T0)
+
+
 @situation()
 def opted_out_without_an_address(made):
     made.record(1, "", out=True)
@@ -437,7 +449,7 @@ def test_the_forecast_fits_the_sentences(name, tx, made):
     changes = tonight(tx)
     assert name not in NOTHING_TONIGHT or not changes
     said = {(m.UNSUBSCRIBE_PERSON, f.person_id) for f in found if f.forecast in (m.TONIGHT_PERSON, m.TONIGHT_DUPLICATE)}
-    records_said = (m.TONIGHT_RECORD, m.TONIGHT_ALL_RECORDS, m.TONIGHT_ALL_FIELDS)
+    records_said = (m.TONIGHT_RECORD, m.TONIGHT_ALL_RECORDS, m.TONIGHT_ALL_FIELDS, m.TONIGHT_ERASED)
     said |= {(m.OPT_OUT_RECORD, f.record_id) for f in found if f.forecast in records_said}
     assert said <= changes
     assert changes <= said or name.startswith("opted_out_record_merged")  # what it became is opted out, too

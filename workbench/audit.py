@@ -132,7 +132,7 @@ class Audit:
         if folder.exists():
             raise TrailError(f"the folder {folder.name} exists already", "Name a folder that does not exist yet.")
         with self._desk.store.write() as tx:
-            digests = consents.all_digests(tx)
+            digests = consents.all_digests(tx, now=self._desk.clock())
             self._desk.trail.append(tx, events.TrailExported(events=trail_log.size(tx) + 1, evidence=len(digests)))
             self._desk.trail.checkpoint(tx)
         with self._desk.store.read() as tx:

@@ -23,6 +23,7 @@ KINDS: dict[str, str] = {
     "duplicate_address": "Several people share one address and are in different states.",
     "orphan_opt_out": "An opted-out record whose address is not in the register.",
     "origin_unknown": "Opted out, and no history says since when or by whom.",
+    "erased_in_register": "Somebody was erased on request, and their record is still in Salesforce.",
 }
 """Every kind of mismatch by its stable code, with what it means."""
 
@@ -51,6 +52,8 @@ FOLLOWS_BOTH = "The sync follows the link, not the address: if either side opts 
 FORMER_ADDRESS = "Nothing happens: the record has a former address of the person; opt it out or link it by hand."
 IMPORT_IT = "Nothing happens: the address is not in the register; import it to keep its opt-out."
 NO_FORECAST = ""
+TONIGHT_ERASED = "Tonight the record is opted out, nobody may be mailed through it; erase it in Salesforce."
+ERASE_THERE = "Nothing happens: it is opted out; erase it in Salesforce."
 RELAPSE_SYNC = "Caused by a sync, without a new request: see who wrote it before proposing the person again."
 RELAPSE_REQUEST = "A new opt-out: it is respected, and only a consent later than it counts."
 FINDING = "Compliance finding: record the consent that justified it, or unsubscribe the person."
@@ -104,8 +107,8 @@ class Change:
     """One opt-out that tonight's sync will write, and why.
 
     For ``unsubscribe_person`` the person is the one to be unsubscribed and the record the one that says so; for
-    ``opt_out_record`` the record is the one to be opted out and the person the one it follows. ``direct`` is false when the
-    cause is itself only written tonight.
+    ``opt_out_record`` the record is the one to be opted out and the person the one it follows ("" where they were erased).
+    ``direct`` is false when the cause is itself only written tonight.
     """
 
     action: Action

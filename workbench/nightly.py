@@ -171,7 +171,8 @@ class _Sync:
             follow_ups.begin_sync(tx, self.run_id, operator=self.desk.operator.name, at=now)
             started = events.SyncStarted(cap=self.cap, people=len(to_unsubscribe), records=len(to_opt_out))
             intended = [
-                Entry(event=events.OptOutIntended(by="sync", rows=(c.record_id,)), person_id=c.person_id) for c in to_opt_out
+                Entry(event=events.OptOutIntended(by="sync", rows=(c.record_id,)), person_id=c.person_id or None)
+                for c in to_opt_out
             ]
             self.desk.trail.append_all(tx, [Entry(event=started), *self._unsubscribe(tx, to_unsubscribe), *intended])
             self.desk.trail.checkpoint(tx)
@@ -224,7 +225,8 @@ class _Sync:
                 records.store_reading(tx, reading, seen_at=self.desk.clock())
             ends = {c.record_id: _end_of(c.record_id, answers.get(c.record_id), reading) for c in some}
             entries = [
-                Entry(event=_event(c.record_id, ends[c.record_id], answers.get(c.record_id)), person_id=c.person_id) for c in some
+                Entry(event=_event(c.record_id, ends[c.record_id], answers.get(c.record_id)), person_id=c.person_id or None)
+                for c in some
             ]
             self.desk.trail.append_all(tx, entries)
             self.desk.trail.checkpoint(tx)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.consent import Consent
+from workbench.coverage import WHY, Cover
 from workbench.desk import Desk
 from workbench.mismatch import Mismatch
 from workbench.person import Person, Unsubscribe, unsubscribed
@@ -37,11 +38,15 @@ CONSENTS = (
     "consent_id", "person_id", "email", "given_at", "purpose", "method", "jurisdiction", "state", "valid_until", "evidence",
     "recorded_by", "recorded_at",
 )  # fmt: skip
+COVERAGE = (
+    "person_id", "email", "proof", "ends_at", "days_left", "why", "consent_id", "given_at", "purpose", "jurisdiction", "evidence",
+    "batch_id", "resubscribed_at",
+)  # fmt: skip
 REPORTS = ("report_id", "name", "issued_at", "issued_by", "folder", "parameters", "checkpoint_size")
 WORKLIST = ("person_id", "external_id", "email", "first_name", "last_name", "company", "reason", "resubscribed_at")
 MOMENTS = frozenset(
     {"at", "unsubscribed_at", "proposed_at", "changed_at", "since", "first_seen", "last_seen", "resolved_at", "given_at", "valid_until",
-     "recorded_at", "resubscribed_at", "opted_out_at", "closed_at", "system_modstamp", "granted_at", "revoked_at", "issued_at"}
+     "recorded_at", "resubscribed_at", "ends_at", "opted_out_at", "closed_at", "system_modstamp", "granted_at", "revoked_at", "issued_at"}
 )  # fmt: skip
 NUMBERS = frozenset(
     {"records", "mismatches", "consents", "people", "done", "refused", "aborted", "open", "age_business_days", "evidence",
@@ -143,6 +148,40 @@ def consents_table(found: Iterable[Consent]) -> pd.DataFrame:
     """Consents, one row each; evidence is the number of files."""
     rows = [{c: getattr(k, c) for c in CONSENTS if c != "evidence"} | {"evidence": len(k.evidence)} for k in found]
     return frame(rows, CONSENTS)
+
+
+def coverage_table(found: Iterable[Cover]) -> pd.DataFrame:
+    """Resubscribed people with their proof, whose ends first, first: the columns `COVERAGE`.
+
+    ``ends_at``, ``given_at`` and ``resubscribed_at`` are UTC (NaT where there is none), ``days_left`` is Int64 (missing where the
+    proof has no end, negative where it is over), ``evidence`` the number of files (int64); the others are text. ``proof`` is sound,
+    ended, withdrawn, evidence (a file is missing or altered) or none; ``why`` says what to do.
+    """
+    rows = []
+    for cover in found:
+        consent = cover.consent
+        about = {name: getattr(consent, name) for name in ("given_at", "purpose", "jurisdiction")} if consent else {}
+        rows.append(
+            dict.fromkeys(COVERAGE)
+            | about
+            | {
+                "person_id": cover.person.person_id,
+                "email": cover.person.email_as_given,
+                "proof": cover.proof,
+                "why": WHY[cover.proof],
+                "ends_at": cover.ends_at,
+                "days_left": cover.days_left,
+                "consent_id": consent.consent_id if consent else "",
+                "evidence": len(consent.evidence) if consent else 0,
+                "batch_id": cover.intent.batch_id,
+                "resubscribed_at": cover.intent.done_at,
+            }
+        )
+    import pandas as pd
+
+    table = frame(rows, COVERAGE)
+    table["days_left"] = pd.array([row["days_left"] for row in rows], dtype="Int64")
+    return table
 
 
 def reports_table(found: Iterable[ReportRow]) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from workbench.bench.batching import Batching
 from workbench.bench.comparing import Comparing
+from workbench.bench.consenting import Consenting
+from workbench.bench.erasing import Erasing
 from workbench.bench.keeping import Keeping
 from workbench.bench.opened import trail_writer
 from workbench.bench.reviewing import Reviewing
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Workbench"]
 
 
-class Workbench(Reviewing, Batching, Comparing, Keeping):
+class Workbench(Reviewing, Consenting, Batching, Comparing, Erasing, Keeping):
     """What one operator works with in one workspace. Use it as a context manager, or `close` it."""
 
     @classmethod

@@ -20,6 +20,7 @@ from workbench.signing import load_or_create_signer
 from workbench.store import mismatches, operators, records, trail_log
 from workbench.store.database import Store
 from workbench.store.trail_log import TrailWriter
+from workbench.suppression import SecretKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,9 @@ class Opened:
         self._who = operator
         self.store = Store(settings.database)
         self.store.check_version()
+        self.store.keep_out(
+            SecretKeeper(settings.name, settings.folder, keyring_allowed=not os.environ.get("WORKBENCH_NO_KEYRING")).secret
+        )
         self._desk = Desk(
             folder=settings.folder,
             store=self.store,

@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import views
 from workbench.bench.opened import Opened
-from workbench.consent import Consent, Evidence
 from workbench.errors import InputError
-from workbench.person import unsubscribed
-from workbench.store import consents, mismatches, people, review
-from workbench.store.database import Transaction
+from workbench.store import mismatches, people, review
 from workbench.store.review import Page
 from workbench.trail import events, leaf_time
 
@@ -177,62 +174,3 @@ class Reviewing(Opened):
             self._desk.trail.append(tx, event, person_id=person_id)
             mismatches.refresh(tx, now, append_event=self._desk.trail.append)
             self._desk.trail.checkpoint(tx)
-
-    def record_consent(self, *, person: str, evidence: Sequence[Evidence], **fields: Any) -> Consent:
-        """Record a consent with its evidence files; the fields are those of `Consent`.
-
-        Raises:
-            InputError: nobody is named so, or a field's value is not one that a consent can have.
-            EvidenceError: a file can't be stored; nothing was recorded.
-        """
-        from workbench.recording import record_consent
-
-        with self.store.read() as tx:
-            who = people.find(tx, person)
-        recorded = record_consent(
-            self.store, self._desk.evidence, person=who, evidence=evidence, policy=self.policy, fields=fields, **self._intake()
-        )
-        return self._sealed(recorded)
-
-    def withdraw_consent(self, consent_id: str, *, method: str) -> Consent:
-        """Note that a person withdrew a consent.
-
-        Raises:
-            InputError: there is no such consent.
-        """
-        self._require("analyst", "admin")
-        now = self.clock()
-        with self.store.write() as tx:
-            consent = consents.withdraw(tx, consent_id, at=now, method=method)
-            people.restate(tx, [consent.person_id])  # a decision taken before this one no longer holds
-            self._follow_withdrawal(tx, consent, now=now)
-            event = events.ConsentWithdrawn(consent_id=consent_id, withdrawn_at=leaf_time(now), withdrawal_method=method)
-            self._desk.trail.append(tx, event, person_id=consent.person_id)
-            self._desk.trail.checkpoint(tx)
-        return consent
-
-    def _follow_withdrawal(self, tx: Transaction, consent: Consent, *, now: datetime) -> None:
-        """Who takes a consent back wants no mail: a person who is not unsubscribed becomes so."""
-        if unsubscribed(people.unsubscribes(tx, [consent.person_id]).get(consent.person_id, ())):
-            return
-        detail = f"consent {consent.consent_id} was withdrawn"
-        episode = people.unsubscribe(
-            tx, consent.person_id, opted_out_at=now, source="manual", detail=detail, recorded_at=now, recorded_by=self.operator
-        )
-        event = events.UnsubscribeRecorded(unsubscribe_id=episode, opted_out_at=leaf_time(now), source="manual", detail=detail)
-        self._desk.trail.append(tx, event, person_id=consent.person_id)
-        mismatches.refresh(tx, now, append_event=self._desk.trail.append)
-
-    def consents(self, person: str | None = None) -> pd.DataFrame:
-        """Consents on file, newest first: one person's, or all."""
-        with self.store.read() as tx:
-            if person is None:
-                return views.consents_table(consents.everyones(tx))
-            who = people.find(tx, person).person_id
-            return views.consents_table(consents.of_people(tx, [who]).get(who, ()))
-
-    def verify_consents(self) -> pd.DataFrame:
-        """Re-hash every evidence file: columns sha256, state (intact, altered, missing)."""
-        with self.store.read() as tx:
-            digests = consents.all_digests(tx)
-        return views.frame([{"sha256": d, "state": self._desk.evidence.check(d)} for d in digests], ("sha256", "state"))

@@ -10,7 +10,7 @@ import typer
 from workbench.cli.filters import moment, text_file
 from workbench.cli.output import FormatOption, emit, write
 from workbench.cli.session import FINE, code, opened
-from workbench.cli.talk import say
+from workbench.cli.talk import ProgressLine, say
 from workbench.errors import InputError
 from workbench.reports.tables import records
 
@@ -20,10 +20,13 @@ INTACT = "intact"
 
 def add_to(app: typer.Typer) -> None:
     """Hang this room's commands into the tree."""
+    from workbench.cli import consent_life
+
     group = typer.Typer(help="Record, show and verify documented consents.", rich_markup_mode=None, no_args_is_help=True)
     group.command("add")(add)
     group.command("show")(show)
     group.command("verify")(verify)
+    consent_life.add_to(group)
     app.add_typer(group, name="consent")
 
 
@@ -109,8 +112,10 @@ def show(
 
 def verify(ctx: typer.Context, form: FormatOption = "table") -> int:
     """Re-read every evidence file. Exit code 1 when one is not as it was stored."""
+    progress = ProgressLine()
     with opened(ctx) as wb:
-        found = wb.verify_consents()
+        found = wb.verify_consents(progress=progress)
+    progress.end()
     bad = [row for row in records(found)[1] if row["state"] != INTACT]
     emit(found, form)
     say(

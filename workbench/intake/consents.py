@@ -25,6 +25,7 @@ from workbench.intake.run import Import, carried_out, in_chunks, opened
 from workbench.intake.shelf import Shelf
 from workbench.store import consents, people
 from workbench.store.database import Store, Transaction
+from workbench.store.suppression import STAYS_OUT
 from workbench.trail.event import Event
 from workbench.trail.events import ConsentRecorded, EvidenceStored
 
@@ -165,7 +166,9 @@ def _one_person(roster: Roster, row: ConsentRow) -> tuple[Entry | None, str]:
     found = [by_id] if by_id else [] if named.external_id else roster.by_email(named.email)
     if len(found) > 1:
         return None, "several people in the register have this address; name the person by id"
-    if not found or found[0].erased:
+    if roster.keeps_out(named) or (found and found[0].erased):
+        return None, STAYS_OUT
+    if not found:
         return None, "nobody in the register has this id or address"
     return found[0], ""
 

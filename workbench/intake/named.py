@@ -10,7 +10,7 @@ from workbench.errors import InputError
 from workbench.intake import columns
 from workbench.intake.run import opened
 from workbench.person import normalize_address
-from workbench.store import people
+from workbench.store import people, suppression
 from workbench.store.database import Store
 
 NAMES: columns.Names = {"person": ("Person", "Person ID"), "email": ("Email", "Email ID", "Email Address", "Address")}
@@ -37,13 +37,14 @@ def people_in_file(store: Store, file: Path) -> Named:
     ]
     with store.read() as tx:
         by_id = people.ids_by_any_id(tx, [person for _, _, person, _ in wanted if person])
+        kept_out = suppression.among(tx, [i for *_, person, email in wanted for i in (person, email)])
         by_address = people.ids_by_address(tx, [normalize_address(email) for *_, email in wanted if email])
     ids: dict[str, None] = {}
     unmatched = []
     for line, reason, person, email in wanted:
         matched = [by_id[person]] if person in by_id else by_address.get(normalize_address(email), [])
         if reason or len(matched) != 1:
-            unmatched.append(f"Line {line}: {reason or _why(matched)}.")
+            unmatched.append(f"Line {line}: {reason or _why(matched, kept_out=bool(kept_out & {person, email}))}.")
         else:
             ids[matched[0]] = None
     if not ids:
@@ -51,5 +52,7 @@ def people_in_file(store: Store, file: Path) -> Named:
     return Named(tuple(ids), tuple(unmatched))
 
 
-def _why(matched: Sequence[str]) -> str:
+def _why(matched: Sequence[str], *, kept_out: bool) -> str:
+    if kept_out and not matched:
+        return suppression.STAYS_OUT
     return f"{len(matched)} people share this address" if matched else "the register has nobody of this address or id"

@@ -17,6 +17,7 @@ from workbench.intake.run import Import, carried_out, in_chunks, opened
 from workbench.person import Person, new_id, unsubscribed
 from workbench.store import imports
 from workbench.store.database import Store, Transaction
+from workbench.store.suppression import STAYS_OUT
 from workbench.trail.event import Event
 from workbench.trail.events import PeopleImported
 
@@ -25,8 +26,6 @@ TEXTS = ("first_name", "last_name", "company", "title")
 
 AppendEvent = Callable[[Transaction, Event], object]
 """Puts an event on the trail within the transaction."""
-Suppressed = Callable[[str], bool]
-"""Whether a normalised address is that of someone who was erased on request and must stay out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,6 @@ def import_people(
     dry_run: bool = False,
     encoding: str | None = None,
     timezone: str | None = None,
-    suppressed: Suppressed | None = None,
 ) -> ImportResult:
     """Take in a CSV file of people, for instance an export of Sales Connect's people page.
 
@@ -74,7 +72,7 @@ def import_people(
         reading = Reading(run.known_since, zone)
         for sentence in columns.passed_over(source.header, found):
             run.tally.warn(sentence)
-        intake = _Intake(run, suppressed or _nobody)
+        intake = _Intake(run)
         for rows in in_chunks(run.rows()):
             _Chunk(intake, [_read(row, found, more, reading=reading, tally=run.tally) for row in rows]).take_in()
         for open_rows in in_chunks(iter(intake.open_opt_outs)):
@@ -97,7 +95,6 @@ class _Intake:
     """
 
     run: Import
-    suppressed: Suppressed
     seen: set[str] = field(default_factory=set)
     open_opt_outs: list[PersonRow] = field(default_factory=list)
 
@@ -139,8 +136,8 @@ class _Chunk:
 
     def _take(self, row: PersonRow) -> None:
         entry, refusal = (None, row.refusal) if row.refusal else self._find(row)
-        if not refusal and self.intake.suppressed(row.named.email):
-            refusal = "the person with this address was erased on request and stays out"
+        if not refusal and self.roster.keeps_out(row.named):
+            refusal = STAYS_OUT
         if row.opt_out and (refusal or not row.named.external_id):
             self.intake.open_opt_outs.append(replace(row, refusal=refusal))
         if refusal:
@@ -164,7 +161,7 @@ class _Chunk:
                 return None, "several people in the register could be meant; add the Person ID"
             entry = found[0] if len(found) == 1 else None
         if entry is not None and entry.erased:
-            return None, "this person was erased on request and stays out"
+            return None, STAYS_OUT
         return entry, ""
 
     def _add(self, row: PersonRow) -> None:
@@ -306,10 +303,6 @@ def _or_refuse(read: Callable[[str], T], text: str, otherwise: T, refusals: list
     except ValueError as error:
         refusals.append(str(error))
         return otherwise
-
-
-def _nobody(_address: str) -> bool:
-    return False
 
 
 def _event(file_name: str, sha256: str, tally: Tally) -> PeopleImported:

@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.intake.optouts import OptOut
 from workbench.person import Person, Unsubscribe, new_id, unsubscribed
-from workbench.store import imports
+from workbench.store import imports, suppression
 from workbench.store.database import Transaction
 from workbench.store.imports import AddressChange
 
@@ -51,6 +51,8 @@ class Roster:
             record_ids={*record_ids, *self._other_half},
             addresses={n.email for n in named if n.email},
         )
+        every = {i for n in named for i in (n.external_id, n.email, *n.record_ids)}
+        self._kept_out = suppression.among(tx, every)
         self._by_id: dict[str, Entry] = {}  # by our id and by Sales Connect's
         self._by_record: dict[str, list[Entry]] = {}
         self._by_email: dict[str, list[Entry]] = {}
@@ -61,6 +63,10 @@ class Roster:
         for person in found.people:
             episodes = list(found.episodes.get(person.person_id, ()))
             self._index(Entry(person, episodes, erased=person.person_id in found.erased))
+
+    def keeps_out(self, named: Sought) -> bool:
+        """Whether a row names somebody who was erased on request: by address, person id or Salesforce id."""
+        return bool(self._kept_out & {named.external_id, named.email, *named.record_ids})
 
     def by_id(self, named: str) -> Entry | None:
         """The person with this id, ours or Sales Connect's."""

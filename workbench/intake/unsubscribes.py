@@ -10,7 +10,7 @@ from pathlib import Path
 from workbench.intake import columns, optouts, values
 from workbench.intake.files import Row
 from workbench.intake.optouts import OptOut, Reading
-from workbench.intake.people import AppendEvent, Suppressed
+from workbench.intake.people import AppendEvent
 from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.intake.roster import Entry, Roster, Sought
 from workbench.intake.run import Import, carried_out, in_chunks, opened
@@ -40,7 +40,6 @@ def import_unsubscribes(
     dry_run: bool = False,
     encoding: str | None = None,
     timezone: str | None = None,
-    suppressed: Suppressed | None = None,
 ) -> ImportResult:
     """Take in a CSV file of unsubscribes: an address or a person id a row, and as far as known date, source and detail.
 
@@ -60,7 +59,7 @@ def import_unsubscribes(
         reading = Reading(run.known_since, zone, undated=run.now)
         waiting: list[_Waiting] = []
         for rows in in_chunks(run.rows()):
-            _Chunk(run, [_read(row, found, reading, run.tally) for row in rows], waiting, suppressed).take_in()
+            _Chunk(run, [_read(row, found, reading, run.tally) for row in rows], waiting).take_in()
         _complete(run, waiting)
         if run.tally.rejected:
             run.tally.warn("the opt-outs in rejected rows are not in the register; mend these rows and import them")
@@ -103,10 +102,8 @@ def _count(tally: Tally, added: bool) -> None:
 class _Chunk:
     """Some rows, applied to the people whom they name."""
 
-    def __init__(
-        self, run: Import, rows: list[UnsubscribeRow], waiting: list[_Waiting], suppressed: Suppressed | None = None
-    ) -> None:
-        self.run, self.rows, self.waiting, self.suppressed = run, rows, waiting, suppressed
+    def __init__(self, run: Import, rows: list[UnsubscribeRow], waiting: list[_Waiting]) -> None:
+        self.run, self.rows, self.waiting = run, rows, waiting
         self.roster = Roster(run.tx, [row.named for row in rows])
 
     def take_in(self) -> None:
@@ -123,7 +120,7 @@ class _Chunk:
     def _take(self, row: UnsubscribeRow) -> None:
         meant = self._meant(row.named)
         living = [e for e in meant if not e.erased]
-        if not living and (meant or (self.suppressed and self.suppressed(row.named.email))):
+        if not living and (meant or self.roster.keeps_out(row.named)):
             self.run.tally.unchanged += 1
             self.run.tally.note(row.row.line, "the person was erased on request, and stays out and suppressed")
         elif living:

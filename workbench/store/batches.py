@@ -74,8 +74,10 @@ def intents(
 
 
 def resubscribed(tx: Transaction) -> tuple[Intent, ...]:
-    """For everybody resubscribed and not undone, the newest intent that did it, in order of person."""
-    query = sa.select(s.intent).where(s.intent.c.state == str(State.DONE)).order_by(s.intent.c.person_id, s.intent.c.done_at)
+    """For everybody resubscribed and not undone, the newest intent that did it, in order of person; erased people are left out."""
+    query = sa.select(s.intent).join(s.person, s.person.c.person_id == s.intent.c.person_id)
+    query = query.where(s.intent.c.state == str(State.DONE), s.person.c.erased_at.is_(None))
+    query = query.order_by(s.intent.c.person_id, s.intent.c.done_at)
     newest = {row["person_id"]: row for row in tx.execute(query).mappings()}
     return tuple(_from_row(row) for row in newest.values())
 

@@ -17,7 +17,9 @@ import sqlalchemy as sa
 
 from workbench.consent import Consent, Evidence
 from workbench.errors import InputError
+from workbench.store import consent_states
 from workbench.store import schema as s
+from workbench.store.consent_states import ConsentState
 from workbench.store.database import Transaction
 
 IDS_A_QUERY = 5_000  # below SQLite's limit on bound values
@@ -53,6 +55,7 @@ def add(tx: Transaction, consent: Consent) -> None:
             document=to_document(consent),
         )
     )
+    consent_states.begin(tx, consent)
     names = {e.sha256: e.original_name for e in reversed(consent.evidence)}
     if names:
         rows = [{"consent_id": consent.consent_id, "sha256": k, "original_name": v} for k, v in names.items()]
@@ -84,8 +87,10 @@ def everyones(tx: Transaction) -> Iterator[Consent]:
         yield from_document(document)
 
 
-def withdraw(tx: Transaction, consent_id: str, *, at: datetime, method: str) -> Consent:
-    """Note that a consent ended; of two withdrawals the earlier stays. Returns the consent as it is kept now.
+def withdraw(tx: Transaction, consent_id: str, *, at: datetime, method: str, recorded_at: datetime, by: str) -> Consent:
+    """Note that a consent ended ``at``; of two withdrawals the earlier stays. Returns the consent as it is kept now.
+
+    Each withdrawal is a state of its own in the consent's history.
 
     Raises:
         InputError: no consent has this id.
@@ -93,6 +98,15 @@ def withdraw(tx: Transaction, consent_id: str, *, at: datetime, method: str) -> 
     found = by_ids(tx, [consent_id]).get(consent_id)
     if found is None:
         raise InputError(f"no consent has the id {consent_id}", "See the ids with `workbench consent show`.")
+    ending = ConsentState(
+        consent_id=consent_id,
+        state=consent_states.WITHDRAWN,
+        since=at,
+        recorded_at=recorded_at,
+        recorded_by=by,
+        detail=method,
+    )
+    consent_states.add(tx, [ending])
     if found.withdrawn_at is not None and found.withdrawn_at <= at:
         return found
     ended = replace(found, state="withdrawn", withdrawn_at=at, withdrawal_method=method)
@@ -102,18 +116,24 @@ def withdraw(tx: Transaction, consent_id: str, *, at: datetime, method: str) -> 
 
 
 def add_evidence(tx: Transaction, evidence: Evidence, *, at: datetime, by: str) -> bool:
-    """Note a stored file; the same digest is noted once. Returns whether it is new to the register."""
-    e = s.evidence
+    """Note a stored file; the same digest is noted once. Returns whether it is new to the register.
+
+    A file that was only waiting to be erased is needed again, and counts as new.
+    """
+    e, out = s.evidence, s.outlasting_evidence
     if tx.execute(sa.select(e.c.sha256).where(e.c.sha256 == evidence.sha256)).first():
-        return False
+        return tx.execute(sa.delete(out).where(out.c.sha256 == evidence.sha256)).rowcount > 0
     values = {"sha256": evidence.sha256, "size": evidence.size, "media_type": evidence.media_type}
     tx.execute(sa.insert(e).values(**values, stored_at=at, stored_by=by))
     return True
 
 
-def all_digests(tx: Transaction) -> tuple[str, ...]:
-    """The SHA-256 of every piece of evidence that the register knows, in order."""
-    return tuple(tx.execute(sa.select(s.evidence.c.sha256).order_by(s.evidence.c.sha256)).scalars())
+def all_digests(tx: Transaction, *, now: datetime) -> tuple[str, ...]:
+    """The SHA-256 of every piece of evidence that the register knows, in order; without files that are about to be erased."""
+    needed = sa.exists().where(s.consent_evidence.c.sha256 == s.evidence.c.sha256)
+    waiting = sa.select(s.outlasting_evidence.c.sha256).where(s.outlasting_evidence.c.erase_after <= now)
+    chosen = sa.select(s.evidence.c.sha256).where(needed | s.evidence.c.sha256.not_in(waiting))
+    return tuple(tx.execute(chosen.order_by(s.evidence.c.sha256)).scalars())
 
 
 def to_document(consent: Consent) -> dict[str, Any]:

@@ -8,7 +8,8 @@ must not come back empty, for then it would have forgotten every opt-out.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from sqlalchemy.engine import URL, make_url
 
 from workbench.errors import StoreError
 
-HEAD = "0002"
+HEAD = "0003"
 """The schema version that this code reads and writes; a test keeps it equal to the newest migration."""
 
 LOCK_WAIT_SECONDS = 15
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+SECRET_OPTION = "workbench_secret"  # noqa: S105 - the option's name
+"""The execution option of a transaction that hands out the secret to recognise erased people by."""
 
 Transaction = sa.Connection
 """An open transaction, as the functions of this room take it."""
@@ -47,6 +51,26 @@ class Store:
         self._may_create = False
         self.engine = _engine(self.url, lock_wait)
         event.listen(self.engine, "do_connect", self._open_existing)
+
+    def keep_out(self, secret: Callable[[str | None], bytes]) -> None:
+        """Say who hands out the secret that erased people are recognised by, given its fingerprint; see `store.suppression`."""
+        self.engine.update_execution_options(**{SECRET_OPTION: secret})
+
+    def compact(self) -> bool:
+        """Rewrite the database without what was deleted, and empty its write-ahead log: erased data is then in neither.
+
+        Returns whether the log could be emptied: not while another process reads.
+
+        Raises:
+            StoreError: the database is locked by another process, or the disk is full.
+        """
+        with _plainly(), self.engine.connect() as connection:
+            if connection.dialect.name != "sqlite":
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM FULL")
+                return True
+            raw = connection.connection.dbapi_connection
+            assert raw is not None  # noqa: S101 - a connection that is open has one
+            return _compact_sqlite(raw)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -128,6 +152,15 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # 32 MB of pages, folded into the file after 16 MB: a pull into indexes would else write each page many times over
     for pragma in (*durable, "cache_size=-32000", "wal_autocheckpoint=4000"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _compact_sqlite(raw: Any) -> bool:
+    try:
+        raw.execute("VACUUM")
+        busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise _plain(sa.exc.DatabaseError("VACUUM", None, error)) from None
+    return not busy
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

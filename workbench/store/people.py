@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from workbench.errors import InputError
 from workbench.person import Person, Unsubscribe, domain_of, new_id, normalize_address
 from workbench.store import schema as s
+from workbench.store import suppression
 from workbench.store.database import Transaction
 
 IDS_A_QUERY = 5_000  # below SQLite's limit on bound values
@@ -31,11 +32,13 @@ def find(tx: Transaction, named: str) -> Person:
     """The one person that an address or a person id names.
 
     Raises:
-        InputError: nobody, or several people sharing the address.
+        InputError: nobody, or several people sharing the address; or somebody who was erased on request.
     """
     found = by_address(tx, named) if "@" in named else tuple(by_ids(tx, [named]).values())
     if len(found) > 1:
         raise InputError(f"{len(found)} people share this address", f"Name one by id: {', '.join(p.person_id for p in found)}.")
+    if not found and suppression.holds(tx, named):
+        raise InputError(suppression.STAYS_OUT, "Nobody may be mailed there; what is left of them is that they are kept out.")
     if not found:
         raise InputError("nobody in the register has this address or id", "Check the spelling, or import the person first.")
     return found[0]

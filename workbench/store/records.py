@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from workbench.org import FieldChange, OrgRow, Reading
 from workbench.person import new_id, normalize_address
 from workbench.store import schema as s
+from workbench.store import suppression
 from workbench.store.database import Transaction
 
 MOST_IDS = 10_000  # below SQLite's limit on bound values
@@ -56,10 +57,12 @@ class Link:
 def upsert_rows(tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, seen_at: datetime) -> None:
     """Store rows by record id; that each was seen is noted always, its values only if they aren't older than the stored ones.
 
-    Of two rows with one SystemModstamp (whole seconds) the one seen later counts.
+    Of two rows with one SystemModstamp (whole seconds) the one seen later counts. Records of people who were erased are stored
+    without address and name, so that they stay opted out and nobody comes back by them.
     """
     if not rows:
         return
+    rows = _without_erased(tx, rows, since=seen_at)
     insert = _insert(tx, _r)
     new, old = insert.excluded, _r.c
     newer = (new.system_modstamp > old.system_modstamp) | (
@@ -117,6 +120,17 @@ def _flags(opt_outs: tuple[tuple[str, bool], ...]) -> tuple[bool, str, bool]:
     """Whether any is set, all of them as JSON, and whether they differ."""
     values = {value for _, value in opt_outs}
     return any(values), json.dumps(dict(opt_outs)), len(values) > 1
+
+
+def _without_erased(tx: Transaction, rows: Sequence[OrgRow], *, since: datetime) -> Sequence[OrgRow]:
+    """The rows; those of people who were erased, told by their address or by the record itself, without address and name."""
+    kept_out = suppression.among(tx, [i for row in rows for i in (row.record_id, row.email)])
+    if not kept_out:
+        return rows
+    theirs = {row.record_id for row in rows if row.record_id in kept_out or row.email in kept_out}
+    suppression.add_records(tx, theirs, since=since)
+    nobody = {"email": "", "first_name": "", "last_name": "", "company": ""}
+    return [replace(row, **nobody) if row.record_id in theirs else row for row in rows]
 
 
 def _as_row(r: sa.RowMapping) -> OrgRow:

@@ -1,4 +1,5 @@
-"""Issued reports: what was issued, with which parameters, and the digest of every file. Rows are added, never changed."""
+"""Issued reports: what was issued, with which parameters, and the digest of every file. Rows are added, never changed;
+one goes when its files are deleted because they named somebody who was erased."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from workbench.store import schema as s
 from workbench.store.database import Transaction
 from workbench.store.trail_log import Entry, TrailWriter
-from workbench.trail.events import ReportIssued
+from workbench.trail.events import ReportErased, ReportIssued
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +49,9 @@ def issued(tx: Transaction) -> tuple[ReportRow, ...]:
     """All issued reports, newest first."""
     newest = sa.select(s.report).order_by(s.report.c.issued_at.desc(), s.report.c.report_id.desc())
     return tuple(ReportRow(**row) for row in tx.execute(newest).mappings())
+
+
+def erase(tx: Transaction, row: ReportRow, *, cause: str, trail: TrailWriter) -> None:
+    """Take a report off the list because its files are deleted, and say so on the trail."""
+    tx.execute(sa.delete(s.report).where(s.report.c.report_id == row.report_id))
+    trail.append(tx, ReportErased(name=row.name, files=tuple(sorted(row.files)), cause=cause))

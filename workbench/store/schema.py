@@ -246,6 +246,18 @@ consent_evidence = sa.Table(
     _text("original_name"),
 )
 
+consent_state = sa.Table(  # what became of each consent, one row a change; the consent's own row is a copy of the newest
+    "consent_state",
+    metadata,
+    _key("state_id"),
+    sa.Column("consent_id", sa.String(36), sa.ForeignKey("consent.consent_id"), nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+    sa.Column("recorded_by", sa.Text, nullable=False),
+    _text("detail"),
+)
+
 batch = sa.Table(
     "batch",
     metadata,
@@ -388,6 +400,20 @@ suppression = sa.Table(
     metadata,
     sa.Column("digest", sa.String(64), primary_key=True),  # keyed hash of an erased person's address
     sa.Column("since", Instant, nullable=False),
+)
+
+suppressed_record = sa.Table(  # Salesforce records of erased people: kept without address or name, so that they stay opted out
+    "suppressed_record",
+    metadata,
+    sa.Column("record_id", sa.String(18), primary_key=True),
+    sa.Column("since", Instant, nullable=False),
+)
+
+outlasting_evidence = sa.Table(  # files of erased people's consents that are still there, and when they are to go
+    "outlasting_evidence",
+    metadata,
+    sa.Column("sha256", sa.String(64), sa.ForeignKey("evidence.sha256"), primary_key=True),
+    sa.Column("erase_after", Instant, nullable=False),
 )
 
 setting = sa.Table(

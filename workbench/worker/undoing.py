@@ -60,6 +60,8 @@ def _unsubscribe(desk: Desk, batch: Batch) -> None:
     """In one transaction: everybody done is unsubscribed in the register, and what Salesforce must follow is on the trail."""
     with desk.store.write() as tx:
         done = batches.intents(tx, batch.batch_id, states=[State.DONE])
+        alive = people.by_ids(tx, [i.person_id for i in done])
+        done = tuple(i for i in done if i.person_id in alive)  # who was erased since is kept out on both sides anyhow
         elsewhere = batches.open_batches_of(tx, [i.person_id for i in done], other_than=batch.batch_id)
         for intent in done:
             now = desk.clock()

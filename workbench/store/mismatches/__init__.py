@@ -1,4 +1,4 @@
-"""Mismatches in sets: finding all twelve kinds, keeping since when each is known, and what tonight's sync would write."""
+"""Mismatches in sets: finding every kind, keeping since when each is known, and what tonight's sync would write."""
 
 from workbench.store.mismatches.forecast import excluded, forecast
 from workbench.store.mismatches.ledger import AppendEvent, Refreshed, counts, list_, refresh

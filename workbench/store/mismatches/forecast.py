@@ -14,21 +14,23 @@ import sqlalchemy as sa
 
 from workbench.mismatch import OPT_OUT_RECORD, UNSUBSCRIBE_PERSON, Change, Excluded
 from workbench.store.database import Transaction
-from workbench.store.mismatches.sides import active, link, live, p, record, subscribed, unsubscribed, voices
+from workbench.store.mismatches.sides import active, link, live, p, record, subscribed, suppressed, unsubscribed, voices
 
 
 def forecast(tx: Transaction, *, resubscribed: Iterable[str] = ()) -> tuple[Change, ...]:
     """Every opt-out that tonight's sync would write, each target once, people first, ordered by id.
 
     ``resubscribed``: people (at most a batch of them) to be taken as resubscribed on both sides already, for a forecast with a
-    batch. People without a linked record are never in it: nobody tells either side.
+    batch. People without a linked record are never in it: nobody tells either side. Records of people who were erased on request
+    are opted out, too.
     """
     world = _World(tx, frozenset(resubscribed))
     speaking, people = world.speaking(), world.people()
     targets = world.targets()
     unsubscribing = [_person(i, speaking.get(i), targets) for i in sorted(people)]
-    opting_out = [_record(i, about, people) for i, about in sorted(targets.items())]
-    return (*unsubscribing, *opting_out)
+    opting_out = [_record(i, about, people) for i, about in targets.items()]
+    opting_out += [_erased(record_id) for record_id in world.suppressed() if record_id not in targets]
+    return (*unsubscribing, *sorted(opting_out, key=lambda change: change.record_id))
 
 
 def excluded(tx: Transaction) -> tuple[Excluded, ...]:
@@ -76,6 +78,11 @@ def _record(record_id: str, about: _Target, people: frozenset[str]) -> Change:
     else:
         why = "Another record of its person is opted out: least permissive wins."
     return Change(action=OPT_OUT_RECORD, person_id=following, record_id=record_id, why=why, direct=direct)
+
+
+def _erased(record_id: str) -> Change:
+    why = "Its person was erased on request: nobody may be mailed through it."
+    return Change(action=OPT_OUT_RECORD, person_id="", record_id=record_id, why=why)
 
 
 class _World:
@@ -126,6 +133,13 @@ class _World:
     def people(self) -> frozenset[str]:
         """The people to be unsubscribed."""
         return frozenset(self.tx.execute(sa.select(self._changing().c.person_id)).scalars())
+
+    def suppressed(self) -> tuple[str, ...]:
+        """Records of people who were erased that are not, or only partly, opted out."""
+        query = sa.select(record.c.record_id).where(
+            suppressed(record), live(record), ~record.c.opted_out | record.c.fields_differ
+        )
+        return tuple(self.tx.execute(query.order_by(record.c.record_id)).scalars())
 
     def targets(self) -> dict[str, _Target]:
         """The records to be opted out, with everyone they are linked to."""

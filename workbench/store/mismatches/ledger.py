@@ -40,6 +40,7 @@ PLAIN: tuple[Callable[[], sa.Select[Any]], ...] = (
     ties.address_changed,
     ties.former_address,
     ties.origin_unknown,
+    ties.erased_in_register,
 )
 
 

@@ -19,6 +19,7 @@ from workbench.store.mismatches.sides import (
     p,
     record,
     subscribed,
+    suppressed,
     text,
     unsubscribed,
     unsubscribed_since,
@@ -95,7 +96,9 @@ def fields_disagree() -> Query:
     forecast = sa.case((link.c.person_id.is_(None), m.NOBODY_TO_TELL), else_=m.TONIGHT_ALL_FIELDS)
     person_id = sa.func.coalesce(link.c.person_id, "")
     found = finding("fields_disagree", person_id, r.c.record_id, detail, forecast, opted_out_at(r))
-    return found.join_from(r, link, link.c.record_id == r.c.record_id, isouter=True).where(r.c.fields_differ, live(r))
+    return found.join_from(r, link, link.c.record_id == r.c.record_id, isouter=True).where(
+        r.c.fields_differ, live(r), ~suppressed(r)
+    )
 
 
 def duplicate_address() -> Query:

@@ -45,6 +45,11 @@ def live(r: Record) -> Condition:
     return ~r.c.is_deleted & ~r.c.is_converted & r.c.merged_into.is_(None)
 
 
+def suppressed(r: Record) -> Condition:
+    """The record is that of somebody who was erased on request."""
+    return sa.exists().where(s.suppressed_record.c.record_id == r.c.record_id).correlate(r)
+
+
 active = p.c.erased_at.is_(None)
 unsubscribed = active & p.c.unsubscribed_at.is_not(None)
 subscribed = active & p.c.unsubscribed_at.is_(None)

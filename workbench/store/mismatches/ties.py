@@ -20,6 +20,7 @@ from workbench.store.mismatches.sides import (
     p,
     record,
     stored_id,
+    suppressed,
     text,
     unsubscribed,
     unsubscribed_since,
@@ -103,4 +104,14 @@ def origin_unknown() -> Query:
     detail = text(named(r), " is opted out, and its history does not say since when or by whom.")
     found = finding("origin_unknown", person_id, r.c.record_id, detail, m.NO_FORECAST, opted_out_at(r))
     found = found.join_from(r, link, link.c.record_id == r.c.record_id, isouter=True)
-    return found.where(r.c.opted_out, live(r), ~told)
+    return found.where(r.c.opted_out, live(r), ~told, ~suppressed(r))
+
+
+def erased_in_register() -> Query:
+    """A record of somebody who was erased on request, whom nobody has in Salesforce erased yet."""
+    r = record
+    detail = text(named(r), " is that of somebody who was erased here on request, and is still in Salesforce.")
+    forecast = sa.case((r.c.opted_out & ~r.c.fields_differ, m.ERASE_THERE), else_=m.TONIGHT_ERASED)
+    began = sa.select(s.suppressed_record.c.since).where(s.suppressed_record.c.record_id == r.c.record_id).scalar_subquery()
+    found = finding("erased_in_register", "", r.c.record_id, detail, forecast, began).select_from(r)
+    return found.where(suppressed(r), live(r))

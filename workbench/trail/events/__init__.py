@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workbench.trail.events.audit import (
     CheckpointIdle,
+    ReportErased,
     ReportIssued,
     TrailExported,
 )
@@ -36,7 +37,9 @@ from workbench.trail.events.clearing import (
     VerifiedRow,
 )
 from workbench.trail.events.register import (
+    ConsentExpired,
     ConsentRecorded,
+    ConsentRenewed,
     ConsentWithdrawn,
     EvidenceStored,
     OperatorGranted,
@@ -73,7 +76,9 @@ __all__ = [
     "ClearAnswered",
     "ClearIntended",
     "ClearVerified",
+    "ConsentExpired",
     "ConsentRecorded",
+    "ConsentRenewed",
     "ConsentWithdrawn",
     "EvidenceStored",
     "Finding",
@@ -93,6 +98,7 @@ __all__ = [
     "PersonRefused",
     "PersonResubscribed",
     "PersonUnsubscribedBySync",
+    "ReportErased",
     "ReportIssued",
     "RowAnswer",
     "SettingsChanged",

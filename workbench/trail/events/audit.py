@@ -18,6 +18,18 @@ class ReportIssued(Event, action="report_issued"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportErased(Event, action="report_erased"):
+    """The workspace's copy of an issued report was deleted, because it named somebody who was erased; its files by name.
+
+    Their digests stay with the `report_issued` events, so that a copy handed out before can still be told from a forgery.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrailExported(Event, action="trail_exported"):
     """The trail was handed out: how many events (this one included) and evidence files the export holds."""
 

@@ -102,6 +102,22 @@ class ConsentWithdrawn(Event, action="consent_withdrawn"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConsentRenewed(Event, action="consent_renewed"):
+    """A person gave a consent again: ``renewed_by`` is the new one, which has an event of its own."""
+
+    consent_id: str
+    renewed_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentExpired(Event, action="consent_expired"):
+    """It was noted that a consent's validity is over since ``valid_until``; it counts as over from then on, noted or not."""
+
+    consent_id: str
+    valid_until: Stamp
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvidenceStored(Event, action="evidence_stored"):
     """A file that proves consents was stored under its SHA-256; size in bytes, the name as the user gave it."""
 
@@ -115,6 +131,7 @@ class EvidenceStored(Event, action="evidence_stored"):
 class PersonErased(Event, action="person_erased"):
     """The right to erasure: the payloads of the events ``seqs`` and the evidence files named here were deleted.
 
+    One event a person; one without ``seqs`` when the time of evidence that had to be kept is over. Nothing in it says who it was.
     Only this event excuses a missing payload or evidence file, so deletion can't pass for erasure.
     """
 

@@ -1,0 +1,1 @@
+"""Erasing people from the register: what names them (`traces`), what must stay and why (`proof`), and taking it out (`removal`)."""
