@@ -129,8 +129,11 @@ def _without_erased(tx: Transaction, rows: Sequence[OrgRow], *, since: datetime)
         return rows
     theirs = {row.record_id for row in rows if row.record_id in kept_out or row.email in kept_out}
     suppression.add_records(tx, theirs, since=since)
-    nobody = {"email": "", "first_name": "", "last_name": "", "company": ""}
-    return [replace(row, **nobody) if row.record_id in theirs else row for row in rows]
+    return [_without_name(row) if row.record_id in theirs else row for row in rows]
+
+
+def _without_name(row: OrgRow) -> OrgRow:
+    return replace(row, email="", first_name="", last_name="", company="")
 
 
 def _as_row(r: sa.RowMapping) -> OrgRow:
