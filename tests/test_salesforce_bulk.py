@@ -129,7 +129,7 @@ def test_a_pull_that_is_not_whole_is_an_error(served: tuple[Script, Connection],
 def test_a_job_that_fails_is_named(served: tuple[Script, Connection], state: str) -> None:
     script, connection = served
     script.states = [state]
-    with pytest.raises(OrgRefusedError, match=f"query job {JOB}: {state}"):
+    with pytest.raises(OrgRefusedError, match=f"job {JOB}: {state}"):
         pulled(connection)
 
 

@@ -8,7 +8,10 @@ from email.utils import format_datetime
 import pytest
 
 from workbench.org import OrgAuthenticationError, OrgPermissionError, OrgQuotaError, OrgRefusedError, OrgUnreachableError
+from workbench.salesforce import replies
 from workbench.salesforce.replies import (
+    RETRIED,
+    Fault,
     Kind,
     Reply,
     date_of,
@@ -31,7 +34,7 @@ def said(code: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (0, None, Kind.TRANSIENT),
+        (0, None, Kind.AMBIGUOUS),
         (401, said("INVALID_SESSION_ID"), Kind.AUTH),
         (403, DAILY, Kind.QUOTA_DAILY),
         (403, CONCURRENT, Kind.QUOTA_CONCURRENT),
@@ -42,8 +45,19 @@ def said(code: str) -> list[dict[str, str]]:
         (412, "", Kind.CONFLICT),
         (400, said("INVALID_FIELD"), Kind.PERMISSION),
         (400, said("UNABLE_TO_LOCK_ROW"), Kind.LOCK),
-        (400, said("CANNOT_UPDATE_CONVERTED_LEAD"), Kind.RULE),
-        (400, said("SOMETHING_OF_A_LATER_RELEASE"), Kind.RULE),
+        (400, said("CANNOT_UPDATE_CONVERTED_LEAD"), Kind.IMMUTABLE),
+        (400, said("FIELD_CUSTOM_VALIDATION_EXCEPTION"), Kind.RULE),
+        (400, said("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"), Kind.RULE),
+        (400, said("DUPLICATES_DETECTED"), Kind.RULE),
+        (400, [{"message": "m", "statusCode": "INSUFFICIENT_ACCESS_OR_READONLY", "fields": []}], Kind.PERMISSION),
+        (400, said("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"), Kind.PERMISSION),
+        (400, said("INVALID_FIELD_FOR_INSERT_UPDATE"), Kind.PERMISSION),
+        (404, said("NOT_FOUND"), Kind.GONE),
+        (400, said("INVALID_QUERY_LOCATOR"), Kind.REQUEST),
+        (400, said("EXCEEDED_ID_LIMIT"), Kind.REQUEST),
+        (414, "<html>URI too long</html>", Kind.REQUEST),
+        (431, "", Kind.REQUEST),
+        (400, said("SOMETHING_OF_A_LATER_RELEASE"), Kind.UNKNOWN),
         (410, said("UNSUPPORTED_API_VERSION"), Kind.REQUEST),
         (429, None, Kind.QUOTA_CONCURRENT),
         (302, None, Kind.TRANSIENT),
@@ -55,6 +69,20 @@ def test_kind_of_an_answer(status: int, body: object, kind: Kind) -> None:
     fault = fault_of(status, body)
     assert fault is not None
     assert fault.kind == kind
+
+
+def test_every_kind_is_in_the_table_of_the_docstring_and_those_of_a_read_s_repetition_say_again() -> None:
+    lines = [line.split(" | ") for line in (replies.__doc__ or "").splitlines() if line.startswith("| ")][1:]
+    table = {cells[0].strip("| "): cells for cells in lines}
+    assert set(table) == {kind.name for kind in Kind}
+    assert {name for name, cells in table.items() if cells[2].startswith("again, later")} == {kind.name for kind in RETRIED}
+
+
+def test_every_kind_leaves_as_one_error_without_the_body() -> None:
+    for kind in Kind:
+        error = error_of(Fault(kind=kind, status=400, code="A_CODE"), "reading people")
+        assert str(error).endswith("(reading people: 400 A_CODE).")
+        assert error.pauses
 
 
 def test_success_is_no_fault_unless_it_cannot_be_read() -> None:
@@ -118,6 +146,8 @@ def test_a_login_counts_as_expired_only_when_nothing_at_all_was_done() -> None:
     ("status", "body", "rejected"),
     [
         (400, said("JSON_PARSER_ERROR"), True),
+        (400, said("SOMETHING_OF_A_LATER_RELEASE"), False),
+        (414, "", True),
         (401, None, True),
         (403, DAILY, True),
         (403, CONCURRENT, True),

@@ -27,6 +27,8 @@ from workbench.trail import events, leaf_time
 
 LEASE = timedelta(minutes=10)
 AT_ONCE = 200
+MANY, MANY_AT_ONCE = 2_000, 10_000
+"""Above so many opt-outs the org is handed more at a time, which it writes by Bulk jobs."""
 NAMED = 5  # ids in a sentence; the result has all of them
 T = TypeVar("T")
 
@@ -134,7 +136,7 @@ class _Sync:
         changes, skipped = self._begin()
         to_opt_out = _of(changes, OPT_OUT_RECORD)
         stopped: OrgError | None = None
-        for some in _portions(to_opt_out):
+        for some in _portions(to_opt_out, AT_ONCE if len(to_opt_out) <= MANY else MANY_AT_ONCE):
             if stopped is None:
                 stopped = self._opt_out(some)
             else:
@@ -339,6 +341,6 @@ def _looked_at(intent: Intent, relapse: Relapse | None) -> FollowUp:
     )
 
 
-def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for i in range(0, len(items), AT_ONCE):
-        yield items[i : i + AT_ONCE]
+def _portions(items: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
+    for i in range(0, len(items), size):
+        yield items[i : i + size]

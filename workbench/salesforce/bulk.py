@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from workbench.org import Bookmark, OrgRefusedError, OrgUnreachableError, Page
@@ -38,7 +38,7 @@ def query_job(
     if at and at.delivered and not at.locator:
         return  # the last page was read
     job = at.job if at else begin_job(connection, query, what=what)
-    promised = _await(connection, job, what)
+    promised = await_job(connection, f"jobs/query/{job}", what)
     delivered, locator = (at.delivered, at.locator) if at else (0, "")
     seen = {"", locator}
     while True:
@@ -59,32 +59,37 @@ def begin_job(connection: Connection, query: str, *, what: str) -> str:
     """Make a job for a query; gives its id. Raises: OrgError."""
     body = {"operation": "queryAll", "query": query, "contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
     # creating a job changes no record: after a lost answer a second one is made and the first left to expire
-    return connection.ask(
-        Request(what=what, method="POST", path="jobs/query", body=body), lambda reply: _job_id(reply.body["id"])
-    )
+    return connection.ask(Request(what=what, method="POST", path="jobs/query", body=body), lambda reply: job_id(reply.body["id"]))
 
 
-def _job_id(text: str) -> str:
+def job_id(text: str) -> str:
+    """A job's id, which becomes part of addresses. Raises: ValueError for anything else."""
     if not JOB_ID.fullmatch(text):
         raise ValueError("not a job id")
     return text
 
 
-def _await(connection: Connection, job: str, what: str) -> int:
-    """Wait until the job is complete; gives the number of rows that it found."""
+def await_job(connection: Connection, path: str, what: str, *, ended: Collection[str] = ("JobComplete",)) -> int:
+    """Wait until the job is in one of these states; gives the number of rows that it found or processed.
+
+    Raises:
+        OrgRefusedError: it failed or was aborted, and that is none of them.
+        OrgError: it did not end, or could not be asked.
+    """
+    job = path.rpartition("/")[2]
     wait, waited = FIRST_WAIT, 0.0
     while waited < LONGEST_JOB:
-        state, found = connection.ask(Request(what=what, path=f"jobs/query/{job}"), _job_state)
-        if state == "JobComplete":
+        state, found = connection.ask(Request(what=what, path=path), _job_state)
+        if state in ended:
             return found
         if state in ("Failed", "Aborted"):
             raise OrgRefusedError(
-                f"Salesforce did not finish query job {job}: {state} ({what}).", "Look at Bulk Data Load Jobs in Setup."
+                f"Salesforce did not finish job {job}: {state} ({what}).", "Look at Bulk Data Load Jobs in Setup."
             )
         connection.patience.sleep(wait)
         waited += wait
         wait = min(LONGEST_WAIT, wait * GROWTH)
-    raise OrgUnreachableError(f"Query job {job} did not end within four hours ({what}).")
+    raise OrgUnreachableError(f"Job {job} did not end within four hours ({what}).")
 
 
 def _job_state(reply: Reply) -> tuple[str, int]:

@@ -185,6 +185,11 @@ class Connection:
     def _call(self, client: Salesforce, request: Request, note: Callable[..., None]) -> object:
         headers = {**client.headers, "X-PrettyPrint": "0"}
         hooks = {"response": note}
+        if request.csv:
+            headers["Content-Type"] = "text/csv; charset=UTF-8"
+            address = f"{client.base_url}{request.path}"
+            answer = client.session.request(request.method, address, data=request.csv, headers=headers, hooks=hooks)
+            return answer.json() if answer.content else None
         if not request.path.startswith("/"):
             return client.restful(
                 request.path, params=request.params, method=request.method, json=request.body, headers=headers, hooks=hooks

@@ -31,6 +31,7 @@ from workbench.person import salesforce_id_18
 from workbench.salesforce.bulk import begin_job, query_job
 from workbench.salesforce.changes import changes
 from workbench.salesforce.connection import Connection, Patience
+from workbench.salesforce.ingest import opt_out_in_bulk
 from workbench.salesforce.login import Login, OrgCredentials
 from workbench.salesforce.person_accounts import ACCOUNT, MARK, accounts_of, written_fields
 from workbench.salesforce.reading import MOST_QUERIES, Found, find, history_queries, people_queries, query_pages
@@ -60,6 +61,7 @@ from workbench.salesforce.writes import (
 )
 
 T = TypeVar("T")
+MOST_BY_COLLECTIONS = 2_000  # rows to be opted out: above it Salesforce's guidance is Bulk API 2.0
 MOST_BY_REST = 2_000  # rows: one page; above it Salesforce's guidance is Bulk API 2.0
 
 
@@ -262,14 +264,18 @@ class SalesforceOrg:
         return clear_answers(writes, self.connection.tell(request))
 
     def opt_out(self, rows: Sequence[tuple[str, str]]) -> tuple[RowAnswer, ...]:
-        """Set every opt-out field of (object, record id) rows, each row once, 200 to a call; ids come back with 18 characters.
+        """Set every opt-out field of (object, record id) rows, each row once; ids come back with 18 characters.
+
+        200 to a call; above 2,000 rows by Bulk jobs, and by calls only what these do not vouch for.
 
         Raises:
             OrgError: nothing was written. Once something was, the rows not reached are ``unknown`` instead.
         """
-        answers: tuple[RowAnswer, ...] = ()
-        stopped: OrgError | None = None
         accounts = self._accounts_of(rows)
+        answers: tuple[RowAnswer, ...] = ()
+        if len(rows) > MOST_BY_COLLECTIONS:
+            answers, rows = opt_out_in_bulk(self.connection, rows, self.opt_out_fields, accounts)
+        stopped: OrgError | None = None
         for group in opt_out_groups(rows, accounts):
             if stopped is None:
                 try:

@@ -1,6 +1,25 @@
 """What is sent and what comes back, as values; and what an answer means: fine, try again, or which error.
 
 Pure. A reply body is looked at for Salesforce's error codes and never leaves in an error: only status and code do.
+
+| kind | an answer such as | a read | a write of rows |
+|---|---|---|---|
+| AUTH | 401 | one new login, once; then the batch pauses | the same: a 401 wrote nothing |
+| QUOTA_DAILY | 403 TotalRequests | the batch pauses | the batch pauses |
+| QUOTA_CONCURRENT | 403 ConcurrentRequests, 429 | again, later | the batch pauses; inside an answer: unknown |
+| TRANSIENT | 5xx, a gateway's page, unreadable | again, later | unknown: read back |
+| LOCK | UNABLE_TO_LOCK_ROW | again, later | locked: read back, and again |
+| CONFLICT | 412 | the batch pauses | conflict: read back, decided anew |
+| GONE | 404, ENTITY_IS_DELETED | the batch pauses | gone: read back |
+| IMMUTABLE | CANNOT_UPDATE_CONVERTED_LEAD | the batch pauses | refuses the person |
+| PERMISSION | INSUFFICIENT_..., INVALID_FIELD | the batch pauses | refuses the person |
+| RULE | validation, duplicates, a trigger | the batch pauses | refuses the person |
+| REQUEST | MALFORMED_..., 414, 431, 410 | the batch pauses | refuses the person |
+| AMBIGUOUS | sent, no answer | again, later | unknown: read back |
+| UNKNOWN | a code of a later release | the batch pauses | unknown: read back |
+
+Later is by `connection.Patience`: full jitter, a few tries, ``Retry-After`` honoured; after the last one the batch pauses. Whatever is
+unknown is read back and sent again at most as often as `resubscription.MOST_ATTEMPTS` says, each time under the same condition.
 """
 
 from __future__ import annotations
@@ -30,7 +49,7 @@ LONGEST_CODE = 64
 class Request:
     """One request. ``path`` is below ``/services/data/vNN.0/``, or absolute on the host when it begins with a slash.
 
-    ``what`` names the step in an error: "reading people". It holds no personal data.
+    ``what`` names the step in an error: "reading people". It holds no personal data. ``csv`` is sent instead of a JSON body.
     """
 
     what: str
@@ -38,6 +57,7 @@ class Request:
     method: str = "GET"
     params: dict[str, str] | None = field(default=None, repr=False)
     body: object = field(default=None, repr=False)
+    csv: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +86,18 @@ class Kind(StrEnum):
     LOCK = "lock"
     CONFLICT = "conflict"
     GONE = "gone"
+    IMMUTABLE = "immutable"
     PERMISSION = "permission"
     RULE = "rule"
     REQUEST = "request"
+    AMBIGUOUS = "ambiguous"
+    UNKNOWN = "unknown"
 
 
-RETRIED = frozenset({Kind.TRANSIENT, Kind.LOCK, Kind.QUOTA_CONCURRENT})
+RETRIED = frozenset({Kind.TRANSIENT, Kind.LOCK, Kind.QUOTA_CONCURRENT, Kind.AMBIGUOUS})
+"""What a read is sent again for: it changes nothing, so that no answer may be asked for once more. A write never is."""
+PERHAPS_DONE = frozenset({Kind.TRANSIENT, Kind.LOCK, Kind.CONFLICT, Kind.AMBIGUOUS, Kind.UNKNOWN})
+"""What leaves open whether any of a write was done."""
 
 # Source: https://developer.salesforce.com/docs/platform/api-rest/guide/errorcodes.html
 _CODES = {
@@ -83,11 +109,24 @@ _CODES = {
     " INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY API_DISABLED_FOR_ORG API_CURRENTLY_DISABLED FUNCTIONALITY_NOT_ENABLED"
     " INVALIDENTITY",
     Kind.AUTH: "INVALID_SESSION_ID INVALID_AUTH_HEADER",
-    Kind.RULE: "FIELD_CUSTOM_VALIDATION_EXCEPTION CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY CANNOT_UPDATE_CONVERTED_LEAD DUPLICATES_DETECTED",
-    Kind.REQUEST: "MALFORMED_QUERY MALFORMED_ID JSON_PARSER_ERROR INVALID_QUERY_LOCATOR",
+    Kind.IMMUTABLE: "CANNOT_UPDATE_CONVERTED_LEAD",
+    Kind.RULE: "FIELD_CUSTOM_VALIDATION_EXCEPTION CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY CANNOT_EXECUTE_FLOW_TRIGGER DUPLICATES_DETECTED"
+    " DUPLICATE_VALUE FIELD_INTEGRITY_EXCEPTION FIELD_FILTER_VALIDATION_EXCEPTION INVALID_EMAIL_ADDRESS REQUIRED_FIELD_MISSING"
+    " STRING_TOO_LONG INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST ALL_OR_NONE_OPERATION_ROLLED_BACK",
+    Kind.REQUEST: "MALFORMED_QUERY MALFORMED_ID JSON_PARSER_ERROR INVALID_QUERY_LOCATOR INVALID_REPLICATION_DATE EXCEEDED_ID_LIMIT"
+    " EXCEEDED_MAX_SIZE_REQUEST INVALID_HEADER INVALID_INPUT INVALID_TYPE_ON_FIELD_IN_RECORD MISSING_ARGUMENT METHOD_NOT_ALLOWED"
+    " UNSUPPORTED_API_VERSION INVALIDJOB INVALIDJOBSTATE INVALIDBATCH INVALIDCONTENTTYPE INVALIDVERSION",
 }
 KIND_OF_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
-_BY_STATUS = {400: Kind.RULE, 403: Kind.PERMISSION, 404: Kind.GONE, 405: Kind.REQUEST, 409: Kind.REQUEST, 410: Kind.REQUEST}
+_ALWAYS = {
+    0: Kind.AMBIGUOUS,
+    401: Kind.AUTH,
+    412: Kind.CONFLICT,
+    414: Kind.REQUEST,  # too long for Salesforce's web server, which gives no code
+    429: Kind.QUOTA_CONCURRENT,
+    431: Kind.REQUEST,
+}
+_BY_STATUS = {403: Kind.PERMISSION, 404: Kind.GONE, **dict.fromkeys((405, 409, 410, 415), Kind.REQUEST)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +152,7 @@ def error_entry(body: Any) -> tuple[str, str]:
 def fault_of(status: int, body: Any, *, readable: bool = True) -> Fault | None:
     """What is wrong with an answer; None when it is fine.
 
-    An error without a Salesforce code comes from something in between (a gateway's HTML page) and counts as no answer.
+    An error without a Salesforce code comes from something in between (a gateway's HTML page) and says as little as none.
     """
     if 200 <= status < 300:
         return None if readable else Fault(kind=Kind.TRANSIENT, status=status)
@@ -122,15 +161,13 @@ def fault_of(status: int, body: Any, *, readable: bool = True) -> Fault | None:
 
 
 def _kind(status: int, code: str, message: str) -> Kind:
-    if status in (401, 412):
-        return Kind.AUTH if status == 401 else Kind.CONFLICT
-    if status == 429:
-        return Kind.QUOTA_CONCURRENT
-    if not code or status == 0 or status >= 500:
+    if status in _ALWAYS:
+        return _ALWAYS[status]
+    if not code or status >= 500:
         return Kind.TRANSIENT
     if code == "REQUEST_LIMIT_EXCEEDED":  # one code for two limits, only the message tells them apart
         return Kind.QUOTA_CONCURRENT if "concurrent" in message.lower() else Kind.QUOTA_DAILY
-    return KIND_OF_CODE.get(code) or _BY_STATUS.get(status, Kind.RULE)
+    return KIND_OF_CODE.get(code) or _BY_STATUS.get(status, Kind.UNKNOWN)
 
 
 def composite_parts(reply: Reply) -> Iterator[dict[str, Any]]:
@@ -169,7 +206,7 @@ def rejected_whole(reply: Reply) -> Fault | None:
     A gateway's page, a timeout (408), a conflict (409, 412) and a 5xx leave open whether something was done.
     """
     fault = fault_of(reply.status, reply.body, readable=reply.readable)
-    if fault is None or fault.kind in (Kind.TRANSIENT, Kind.LOCK, Kind.CONFLICT) or fault.status in (0, 408, 409):
+    if fault is None or fault.kind in PERHAPS_DONE or fault.status in (408, 409):
         return None
     return fault
 
@@ -179,6 +216,7 @@ _ERRORS: dict[Kind, tuple[type[OrgError], str]] = {
     Kind.QUOTA_DAILY: (OrgQuotaError, "The org's daily API calls are used up"),
     Kind.QUOTA_CONCURRENT: (OrgQuotaError, "The org has too many long API calls running"),
     Kind.TRANSIENT: (OrgUnreachableError, "Salesforce gave no usable answer"),
+    Kind.AMBIGUOUS: (OrgUnreachableError, "Salesforce gave no usable answer"),
     Kind.LOCK: (OrgUnreachableError, "Salesforce kept a row locked"),
     Kind.PERMISSION: (OrgPermissionError, "Salesforce denied access to an object or field"),
 }

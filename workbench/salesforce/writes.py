@@ -27,6 +27,7 @@ _OUTCOMES = {
     Kind.CONFLICT: "conflict",
     Kind.GONE: "gone",
     Kind.LOCK: "locked",
+    Kind.IMMUTABLE: "refused",
     Kind.PERMISSION: "refused",
     Kind.RULE: "refused",
     Kind.REQUEST: "refused",
@@ -112,7 +113,9 @@ def row_answer(record_id: str, status: int, body: Any) -> RowAnswer:
     return RowAnswer(record_id=record_id, outcome=_OUTCOMES.get(fault.kind, "unknown"), code=fault.code)
 
 
-def opt_out_groups(rows: Sequence[tuple[str, str]], accounts: Accounts = NO_ACCOUNTS) -> Iterator[list[tuple[str, str]]]:
+def opt_out_groups(
+    rows: Sequence[tuple[str, str]], accounts: Accounts = NO_ACCOUNTS, *, most: int = MOST_OPT_OUTS
+) -> Iterator[list[tuple[str, str]]]:
     """Rows by the object they are written to, each once, at most 200 together: one twice in a request makes all of it fail.
 
     Raises:
@@ -125,8 +128,8 @@ def opt_out_groups(rows: Sequence[tuple[str, str]], accounts: Accounts = NO_ACCO
         row = (kind, salesforce_id_18(record_id))
         wanted[written_to(*row, accounts)[0]][row] = None
     for some in map(list, wanted.values()):
-        for start in range(0, len(some), MOST_OPT_OUTS):
-            yield some[start : start + MOST_OPT_OUTS]
+        for start in range(0, len(some), most):
+            yield some[start : start + most]
 
 
 def opt_out_request(group: Sequence[tuple[str, str]], opt_out_fields: Sequence[str], accounts: Accounts = NO_ACCOUNTS) -> Request:
