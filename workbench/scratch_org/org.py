@@ -45,6 +45,7 @@ class Org:
         self.org_id = self._organization()
         self.user = self.records.user(user)
         self.max_requests = int(self.tables.setting("max_requests") or DEFAULT_DAILY_REQUESTS)
+        self.request_number = self.tables.next_number("request", 0) - 1
         self.used_requests = int(self.tables.setting("used_requests") or 0)
         self.stamp_checked = self.tables.setting("stamp_checked") or "LastModifiedDate"
         self.bulk_polls = int(self.tables.setting("bulk_polls") or 1)
@@ -163,10 +164,12 @@ class Org:
     def note_request(self, entry: dict[str, Any]) -> None:
         """Write one entry of the request log."""
         self.tables.db.execute('INSERT OR REPLACE INTO "request_log" VALUES (?, ?)', (entry["number"], json.dumps(entry)))
+        self.tables.reach_number("request", entry["number"])
 
     def next_request(self) -> int:
-        """The number of the request that arrives now; goes on after a restart."""
-        return self.tables.next_number("request")
+        """The number of the request that arrives now; goes on after a restart behind the last one that left a trace."""
+        self.request_number += 1
+        return self.request_number
 
 
 def base_path(version: str) -> str:

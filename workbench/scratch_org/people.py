@@ -6,6 +6,7 @@ Addresses are below example.com, example.org and example.net only. Dates lie in 
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 from .clock import stamp
@@ -13,7 +14,7 @@ from .ids import numbered_id
 from .names import CITIES, GROUPS, TITLES, TRADES, USERS, Group
 
 _DOMAINS = ("example.com", "example.org", "example.net")
-_WEIGHTS = [g.weight for g in GROUPS]
+_WEIGHTS = list(accumulate(g.weight for g in GROUPS))
 _SPAN = timedelta(days=725)
 _BOUNCES = ("550 5.1.1 The email account that you tried to reach does not exist", "552 5.2.2 Mailbox full")
 
@@ -73,7 +74,7 @@ class _Crowd:
 
     def newcomer(self, number: int) -> Record:
         dice = self.dice
-        group = dice.choices(GROUPS, _WEIGHTS)[0]
+        group = dice.choices(GROUPS, cum_weights=_WEIGHTS)[0]
         first, first_ascii = dice.choice(group.first)
         last, last_ascii = dice.choice(group.last)
         city, trade = dice.choice(CITIES), dice.choice(TRADES)

@@ -94,6 +94,13 @@ class Tables:
         ).fetchone()
         return int(row[0]) - count + 1
 
+    def reach_number(self, prefix: str, number: int) -> None:
+        """Let fresh numbers begin above this one."""
+        self.db.execute(
+            'INSERT INTO "id_counter" VALUES (?, ?) ON CONFLICT DO UPDATE SET "last" = max("last", excluded."last")',
+            (prefix, number),
+        )
+
     def setting(self, name: str) -> str | None:
         """A value kept across restarts."""
         row = self.db.execute('SELECT "value" FROM "org_setting" WHERE "name" = ?', (name,)).fetchone()

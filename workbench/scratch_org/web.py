@@ -85,8 +85,9 @@ class ApiDoor:
         faults = self.org.faults.due(call)
         await _slow(faults, after=False)
         hooks = self.org.faults.hooks_due(call)
-        reply = self.carried_out(call, faults, hooks)
-        self.note(call, reply, faults)
+        with self.org.tables.atomic():  # what it changed, its number and its log entry: one commit a request
+            reply = self.carried_out(call, faults, hooks)
+            self.note(call, reply, faults)
         await _slow(faults, after=True)
         return reply
 

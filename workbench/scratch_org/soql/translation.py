@@ -137,8 +137,11 @@ class _Writer:
         """The selected fields, with FIELDS(STANDARD) spelt out: whatever isn't custom and may be read."""
         found: list[Word] = []
         for word in self.query.fields:
+            if word.kind != "fields":
+                found.append(word)
+                continue
             standard = [f for f in self.kind.fields if not f.custom and self.permissions.readable(self.kind, f)]
-            found += [Word("name", f.name, word.at) for f in standard] if word.kind == "fields" else [word]
+            found += [Word("name", f.name, word.at) for f in standard]
         return found
 
     def column(self, word: Word) -> Column:
