@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 LAB ?= 1
+PEOPLE ?= 200000
 
 .PHONY: help demo test lab check bench soak clean
 
@@ -26,8 +27,11 @@ check: .venv/installed ## lint, format, types, and the tests that need neither b
 
 SLOWER := tests/e2e tests/faults tests/test_notebooks.py tests/test_reports.py tests/test_packaging.py
 
-bench: .venv/installed ## how long commands take to start, as multiples of a bare interpreter; nothing else is measured yet
-	@$(BIN)/python tests/bench/startup.py
+bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pull against a bare reading (PEOPLE=200000; docs/performance.md)
+	@$(BIN)/python tests/bench/startup.py --runs 15
+	@$(BIN)/python tests/bench/api_cost.py
+	@$(BIN)/python tests/bench/scratch_org.py --people $(PEOPLE)
+	@$(BIN)/python tests/bench/pull.py --people $(PEOPLE) --runs 2 --kills 3
 
 soak: .venv/installed ## the tests marked slow: many kill points and faults, for minutes
 	@$(BIN)/python -m pytest -q -m slow || { [ $$? = 5 ] && echo 'No test is marked slow yet: there is nothing to soak.'; }
