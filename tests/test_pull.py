@@ -15,6 +15,7 @@ from workbench.bench import Workbench
 from workbench.errors import WorkbenchError
 from workbench.org import OrgQuotaError
 from workbench.person import salesforce_id_18
+from workbench.pull import OVERLAP
 from workbench.store import bookmarks, mismatches, records
 from workbench.store import schema as s
 from workbench.store.bookmarks import UnderWay
@@ -301,3 +302,38 @@ def test_a_bookmark_of_other_fields_or_of_long_ago_is_not_gone_on_with(both):
     with both.wb.store.write() as tx:
         bookmarks.keep(tx, kept)
     assert both.wb.pull(full=True).rows == 3
+
+
+@pytest.mark.parametrize(
+    ("on", "code"),
+    [
+        ("GET /sobjects/Lead/updated", "EXCEEDED_ID_LIMIT"),
+        ("GET /sobjects/Contact/deleted", "EXCEEDED_ID_LIMIT"),
+        ("GET /sobjects/Lead/updated", "INVALID_REPLICATION_DATE"),
+    ],
+)
+def test_more_changes_than_salesforce_tells_are_read_by_reading_everything(both, on, code):
+    both.wb.pull()
+    both.org.control("/faults", {"plan": [{"kind": "error", "on": on, "status": 400, "code": code, "message": "too many"}]})
+    assert both.wb.pull().kind == "full"
+    assert both.wb.pull().kind == "delta"
+
+
+def test_deletions_that_salesforce_has_purged_are_found_by_reading_everything(both, monkeypatch):
+    """Salesforce says how far back it remembers deletions; a window that begins before it is no whole one."""
+    both.wb.pull()
+    both.org.control("/clock", {"advance": 20 * 86_400})
+    monkeypatch.setattr("workbench.pull.LONGEST_GAP", timedelta(days=60))
+    assert both.wb.pull().kind == "full"
+    both.org.control("/clock", {"advance": 40 * 86_400})
+    assert both.wb.pull().kind == "full"
+
+
+def test_each_reading_of_changes_reaches_back_behind_the_last_one(both, monkeypatch):
+    both.wb.pull()
+    with both.wb.store.read() as tx:
+        covered = records.last_snapshot(tx).covered_until
+    asked, changes = [], both.wb.org.changes
+    monkeypatch.setattr(both.wb.org, "changes", lambda kind, *, since: asked.append(since) or changes(kind, since=since))
+    both.wb.pull()
+    assert asked == [covered - OVERLAP] * 2

@@ -337,12 +337,12 @@ def test_a_login_is_renewed_once_for_many_threads(org: SalesforceOrg, scratch: S
     scratch.control("/tokens", {"expire": True})
     before = latest_request(scratch)
     rows: list[OrgRow] = []
-    threads = [threading.Thread(target=lambda: rows.append(one(org, lead))) for _ in range(6)]
+    threads = [threading.Thread(target=lambda: rows.append(one(org, lead))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(rows) == 6
+    assert len(rows) == 8
     assert requests_since(scratch, before).count("POST /services/oauth2/token") == 1
 
 

@@ -123,6 +123,12 @@ MISTAKES = {
     "an opt-out as marker": (
         GOOD + 'opt_out_fields = ["Out__c"]\nmarker_field = "Out__c"\n', r"org\.marker_field: .*must not be one of the opt-out fields$"
     ),
+    "a secret in the proxy": (GOOD + 'proxy = "http://me:canary@proxy.example.com:1"\n', r"org\.proxy: .*no secrets in this file$"),
+    "a proxy without scheme": (GOOD + 'proxy = "proxy.example.com"\n', r"org\.proxy: .*must be an address such as http://proxy"),
+    "a proxy with a path": (GOOD + 'proxy = "http://proxy.example.com/x"\n', r"org\.proxy: .*must be an address such as http://proxy"),
+    "authorities somewhere": (GOOD + 'ca_file = "ca.pem"\n', r"org\.ca_file: .*must be the full path of a file$"),
+    "no authorities": (GOOD + f'ca_file = "{Path(__file__).as_posix()}"\n', r"org\.ca_file: .*names no file with certificates"),
+    "authorities nowhere": (GOOD + 'ca_file = "/nowhere/ca.pem"\n', r"org\.ca_file: .*names no file with certificates"),
     "no address": (GOOD.replace("https://example", "example"), r"must be an address such as https://"),
     "a path behind": (GOOD.replace(".com", ".com/services"), r"must be an address such as https://"),
     "no encryption": (GOOD.replace("https", "http"), r"a real org has an https address that ends in \.salesforce\.com"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.errors import InputError, SettingsError
 from workbench.org import OrgIdentity
-from workbench.salesforce import OrgCredentials, SalesforceOrg
+from workbench.salesforce import OrgCredentials, Route, SalesforceOrg
 from workbench.salesforce.transport import origin_of
 from workbench.scratch_org import logins
 from workbench.settings import KEYRING_SERVICE, OrgSettings
@@ -53,6 +53,11 @@ def credentials_for(org: OrgSettings) -> OrgCredentials:
         return replace(given, client_id="", client_secret="", password=env["PASSWORD"], security_token=env["SECURITY_TOKEN"])
     kept = dict(zip(("client_id", "client_secret"), logins.find(org.url), strict=True)) if org.kind == "scratch" else _kept(org)
     return replace(given, **{"client_id": "", "client_secret": "", "username": "", **kept})
+
+
+def route_of(org: OrgSettings) -> Route:
+    """How the org is reached from this network."""
+    return Route(proxy=org.proxy, ca_file=org.ca_file)
 
 
 def keep_credentials(org: OrgSettings, *, client_id: str, client_secret: str) -> OrgIdentity:
@@ -102,7 +107,7 @@ def _token_in(org: OrgSettings, text: str) -> str:
 
 
 def _tried_and_kept(org: OrgSettings, credentials: OrgCredentials, value: object, *, instead: str) -> OrgIdentity:
-    with SalesforceOrg(credentials, opt_out_fields=org.opt_out_fields) as connection:
+    with SalesforceOrg(credentials, opt_out_fields=org.opt_out_fields, route=route_of(org)) as connection:
         identity = connection.identity()
     import keyring
     from keyring.errors import KeyringError

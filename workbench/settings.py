@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class OrgSettings(_Part):
     opt_out_fields: list[FieldName] = Field(default=[OPT_OUT_FIELD], min_length=1)
     marker_field: MarkerName = ""  # a custom text field of Lead and Contact that is set to the intent's id with every clear
     api_version: Annotated[str, Field(pattern=r"^\d{2,3}\.0$")] = "64.0"
+    proxy: str = ""  # of the company's network, such as http://proxy.example.com:3128
+    ca_file: str = ""  # the authorities (PEM) of a network that looks into TLS, instead of the public ones
     daily_share: Annotated[float, Field(gt=0, le=1)] = 0.8  # of the org's daily API calls; above it nothing new is begun
     full_reading_days: Annotated[int, Field(ge=1, le=365)] = 7  # after so many days a pull reads everything, not only changes
 
@@ -67,6 +70,28 @@ class OrgSettings(_Part):
         if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query):
             raise ValueError("must be an address such as https://yourcompany.my.salesforce.com")
         return url.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_a_proxy(cls, proxy: str) -> str:
+        parts = urlsplit(proxy)
+        if parts.username or parts.password:
+            raise ValueError("must be without user and password: no secrets in this file")
+        if proxy and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query):
+            raise ValueError("must be an address such as http://proxy.example.com:3128")
+        return proxy.rstrip("/")
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, name: str) -> str:
+        if name and not Path(name).is_absolute():
+            raise ValueError("must be the full path of a file")
+        try:
+            if name:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=name)
+        except OSError:  # SSLError is one, too
+            raise ValueError("names no file with certificates in PEM form that can be read") from None
+        return name
 
     @field_validator("marker_field")
     @classmethod

@@ -76,7 +76,7 @@ class Opened:
         """
         if not self.settings.org.url:
             raise OrgNotAllowedError("this workspace is bound to no org yet", "Write its address to `url` in workbench.toml.")
-        from workbench.credentials import credentials_for
+        from workbench.credentials import credentials_for, route_of
         from workbench.salesforce import SalesforceOrg
 
         org = self.settings.org
@@ -85,6 +85,7 @@ class Opened:
             opt_out_fields=org.opt_out_fields,
             daily_share=org.daily_share,
             marker_field=org.marker_field,
+            route=route_of(org),
         )
 
     @property

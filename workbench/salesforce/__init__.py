@@ -11,13 +11,14 @@ from workbench.salesforce.login import OrgCredentials
 from workbench.salesforce.org import SalesforceOrg
 from workbench.salesforce.probe import probe_org, probe_record
 from workbench.salesforce.soap import LEGACY
-from workbench.salesforce.transport import Timeouts
+from workbench.salesforce.transport import Route, Timeouts
 
 __all__ = [
     "LEGACY",
     "CheckLine",
     "OrgCredentials",
     "Patience",
+    "Route",
     "SalesforceOrg",
     "Timeouts",
     "check_org",

@@ -34,7 +34,7 @@ from workbench.salesforce.replies import (
     retry_after,
     unreadable,
 )
-from workbench.salesforce.transport import Timeouts, bound_session
+from workbench.salesforce.transport import Route, Timeouts, bound_session
 
 T = TypeVar("T")
 CHUNK = 64 * 1024  # bytes of a streamed answer that are held undecoded
@@ -65,11 +65,11 @@ class Patience:
 class Connection:
     """A session bound to one org, its login, and what its answers say about calls and time. Threads may share one."""
 
-    def __init__(self, credentials: OrgCredentials, *, timeouts: Timeouts, patience: Patience) -> None:
+    def __init__(self, credentials: OrgCredentials, *, timeouts: Timeouts, patience: Patience, route: Route) -> None:
         self.credentials = credentials
         self.patience = patience
         self._timeouts = timeouts
-        self._session = bound_session(credentials.url, timeouts=timeouts)
+        self._session = bound_session(credentials.url, timeouts=timeouts, route=route)
         self._login: Login | None = with_token(self._session, credentials) if credentials.access_token else None
         self._renewal = threading.Lock()
         self._notes = threading.Lock()

@@ -50,7 +50,7 @@ from workbench.salesforce.soql import (
     marker_access_of,
     usable_ids,
 )
-from workbench.salesforce.transport import Timeouts, is_loopback
+from workbench.salesforce.transport import Route, Timeouts, is_loopback
 from workbench.salesforce.writes import (
     clear_answers,
     clear_request,
@@ -83,6 +83,7 @@ class SalesforceOrg:
         patience: Patience = Patience(),  # noqa: B008 frozen
         daily_share: float = 1.0,
         marker_field: str = "",
+        route: Route = Route(),  # noqa: B008 frozen
     ) -> None:
         if not opt_out_fields or not all(FIELD_NAME.fullmatch(name) for name in opt_out_fields):
             raise ValueError("opt-out fields are given by their API names, one at least")
@@ -90,7 +91,7 @@ class SalesforceOrg:
         self.credentials = credentials
         self.daily_share = daily_share
         self.marker_field = marker_field
-        self.connection = Connection(credentials, timeouts=timeouts, patience=patience)
+        self.connection = Connection(credentials, timeouts=timeouts, patience=patience, route=route)
         self._columns: dict[str, tuple[str, ...]] = {}
         self._accounts: dict[str, str] = {}
         self._identity: tuple[Login, OrgIdentity] | None = None

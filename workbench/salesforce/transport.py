@@ -29,6 +29,16 @@ class Timeouts:
     read: float = 60.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """How a company's network is left: ``proxy`` is an address such as http://proxy.example.com:3128, ``ca_file`` the file of the
+    authorities (PEM) that are trusted instead of the public ones. An org on this computer is reached without either.
+    """
+
+    proxy: str = ""
+    ca_file: str = ""
+
+
 class RefuseAll(BaseAdapter):
     """Answers for every host that the session is not bound to: the request is not sent, no name is looked up."""
 
@@ -102,11 +112,11 @@ def _is_salesforce(address: SplitResult, host: str, port: int | None) -> bool:
     return address.scheme == "https" and port in (None, 443) and SALESFORCE_HOST.fullmatch(host) is not None
 
 
-def bound_session(url: str, *, timeouts: Timeouts) -> requests.Session:
+def bound_session(url: str, *, timeouts: Timeouts, route: Route = Route()) -> requests.Session:
     """A session that reaches the org at ``url`` and nothing else.
 
-    It reads no proxy, certificate or netrc settings from the environment (a netrc entry would replace the bearer token),
-    keeps no cookies and follows no redirects (a redirected write would be sent twice).
+    It reads no proxy, certificate or netrc settings from the environment (a netrc entry would replace the bearer token); the proxy
+    and the authorities are those of ``route``. It keeps no cookies and follows no redirects (a redirected write would be sent twice).
 
     Raises:
         OrgNotAllowedError: see `origin_of`.
@@ -115,6 +125,9 @@ def bound_session(url: str, *, timeouts: Timeouts) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.max_redirects = 0
+    if not is_loopback(origin):
+        session.proxies = {"https": route.proxy} if route.proxy else {}
+        session.verify = route.ca_file or True
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.mount("https://", RefuseAll())
     session.mount("http://", RefuseAll())
