@@ -37,7 +37,7 @@ class Difference:
 
 
 _KEYWORDS = r"(?:AND|OR|NOT|LIKE|IN|BY|LIMIT|OFFSET|FROM|WHERE|ASC|DESC)"
-_ALIASED = rf"(?!{_KEYWORDS}\b)[A-Z]\w*\s*(?:,|FROM\b|WHERE\b|ORDER\b|LIMIT\b|OFFSET\b|$)"
+_ALIASED = rf"(?!{_KEYWORDS}\b)[A-Z]\w*\s*(?:,|\)|FROM\b|WHERE\b|ORDER\b|LIMIT\b|OFFSET\b|$)"
 _CONDITION = r"(?:\(\s*|NOT\b\s*)*[A-Z][\w.]*\s*(?:[=<>]|!=|(?:NOT\s+)?IN\b|LIKE\b)"
 _INNER = r"(?:[\w.]+\s+(?:NOT\s+)?IN\s*)?\(?\s*SELECT\b"
 _LEAD = "SELECT Id FROM Lead"

@@ -45,6 +45,20 @@ def delete(org: Org, order: dict[str, Any]) -> dict[str, Any]:
     return {"id": record_id}
 
 
+def undelete(org: Org, order: dict[str, Any]) -> dict[str, Any]:
+    """{"object", "id", "user"?}: back out of the recycle bin."""
+    kind, record_id = _with_a_bin(org, order), _id(order["id"])
+    org.records.undelete(kind, record_id, _author(org, order))
+    return {"id": record_id}
+
+
+def purge(org: Org, order: dict[str, Any]) -> dict[str, Any]:
+    """{"object", "id"}: out of the recycle bin for good, as it happens to every record after some days."""
+    kind, record_id = _with_a_bin(org, order), _id(order["id"])
+    org.records.purge(kind, record_id)
+    return {"id": record_id}
+
+
 def convert(org: Org, order: dict[str, Any]) -> dict[str, Any]:
     """{"id", "user"?}: a lead becomes a contact."""
     return {"contact": org.records.convert(_id(order["id"]), _author(org, order))}
@@ -150,6 +164,8 @@ def tokens(org: Org, order: dict[str, Any]) -> dict[str, Any]:
 ACTIONS: dict[str, Action] = {
     "write": write,
     "delete": delete,
+    "undelete": undelete,
+    "purge": purge,
     "convert": convert,
     "merge": merge,
     "clock": clock,

@@ -93,6 +93,40 @@ class Records:
         stamps = {"deleted_at": at, "SystemModstamp": at, "LastModifiedDate": at, "LastModifiedById": author.user}
         merged = {"MasterRecordId": master} if kind.has("MasterRecordId") else {}
         self._update(kind, record_id, {"IsDeleted": 1, **merged, **stamps})
+        if kind.name == "Account":
+            for contact in self._contacts_of(record_id):
+                self.delete(OBJECTS["contact"], contact, author)
+
+    def undelete(self, kind: ObjectType, record_id: str, author: Author) -> None:
+        """Take a record back out of the recycle bin.
+
+        Raises:
+            OrgError: 404 NOT_FOUND when it isn't there.
+        """
+        row = self._binned(kind, record_id)
+        merged = {"MasterRecordId": None} if kind.has("MasterRecordId") else {}
+        self._update(kind, record_id, {"IsDeleted": 0, "deleted_at": None, **merged, **self._stamps(row, author)})
+
+    def purge(self, kind: ObjectType, record_id: str) -> None:
+        """Empty the recycle bin of one record: it is gone without a trace, and its history with it.
+
+        Raises:
+            OrgError: 404 NOT_FOUND when it isn't there.
+        """
+        self._binned(kind, record_id)
+        self.db.execute(f'DELETE FROM "{kind.name}" WHERE "Id" = ?', (record_id,))  # noqa: S608 - names come from OBJECTS
+        if kind.history:
+            self.db.execute(f'DELETE FROM "{kind.history}" WHERE "{kind.name}Id" = ?', (record_id,))  # noqa: S608 - names come from OBJECTS
+
+    def _binned(self, kind: ObjectType, record_id: str) -> sqlite3.Row:
+        row = self.row(kind, record_id)
+        if row is None or not row["IsDeleted"]:
+            raise OrgError(404, "NOT_FOUND", "The record isn't in the recycle bin")
+        return row
+
+    def _contacts_of(self, account_id: str) -> list[str]:
+        rows = self.db.execute('SELECT "Id" FROM "Contact" WHERE "AccountId" = ? AND "IsDeleted" = 0', (account_id,))
+        return [str(r[0]) for r in rows]
 
     def convert(self, lead_id: str, author: Author) -> str:
         """Convert a lead into a new contact at an account of its company; returns the contact's id."""
@@ -111,6 +145,9 @@ class Records:
         """Merge a duplicate into a master: the loser goes to the recycle bin and names its master."""
         self.existing(kind, master_id)
         self.existing(kind, loser_id)
+        if kind.name == "Account":
+            for contact in self._contacts_of(loser_id):
+                self._change_one(OBJECTS["contact"], contact, {"AccountId": master_id}, author)
         self.delete(kind, loser_id, author, master=master_id)
         self._change_one(kind, master_id, {}, author)
         self._note_history(kind, master_id, [(f"{kind.name.lower()}Merged", "Text", None, None)], author)
