@@ -27,9 +27,10 @@ ADA, BEA = "ada@example.org", "bea@example.net"
 CONTRACT = {
     "init": (), "demo": (), "lab": (), "people": (), "person": (), "mismatches": (), "forecast": (), "sync": (), "followup": (),
     "unsubscribe": (), "scratch-org": ("serve",), "org": ("login", "check", "pull"), "import": ("people", "unsubscribes", "consents"),
-    "consent": ("add", "show", "verify", "renew", "withdraw", "expire", "history", "coverage", "export", "import"), "erase": (),
+    "consent": ("add", "show", "verify", "renew", "withdraw", "expire", "history", "coverage", "export", "import", "receipt"),
+    "access-report": (), "erase": (),
     "batch": ("propose", "show", "approve", "run", "resume", "undo", "list", "cancel", "worklist"),
-    "report": ("list", "run", "verify"), "trail": ("verify", "export", "checkpoint", "proof"),
+    "report": ("list", "run", "verify"), "trail": ("verify", "export", "checkpoint", "proof", "check"),
     "operator": ("list", "grant", "revoke"), "store": ("upgrade",),
 }  # fmt: skip
 

@@ -68,6 +68,7 @@ SAMPLES = [
     events.FollowUpChecked(outcome="relapsed", cause="sync", detail=""),
     events.ConsentRenewed(consent_id="c-1", renewed_by="c-2"),
     events.ConsentExpired(consent_id="c-1", valid_until="2026-11-02T09:00:00.000Z"),
+    events.AccessReported(),
     events.ReportErased(name="resubscription-audit", files=("a/report.html",), cause="it named a person"),
     events.ReportIssued(name="resubscription-audit", parameters=DIGEST, file_name="a.html", file_sha256=DIGEST),
     events.TrailExported(events=5, evidence=1),

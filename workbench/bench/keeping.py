@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import views
 from workbench.bench.opened import Opened
 from workbench.errors import InputError, NotAllowedError
 from workbench.org import OrgIdentity
-from workbench.store import operators, reports
+from workbench.store import consents, operators, people, reports
 from workbench.store.reports import ReportRow
 from workbench.trail import events
 
@@ -55,6 +56,42 @@ class Keeping(Opened):
         from workbench.credentials import keep_credentials
 
         return keep_credentials(self.settings.org, client_id=client_id, client_secret=client_secret)
+
+    def access_report(self, person: str, folder: str | Path) -> Path:
+        """Write everything that is known about one person to a new folder, with proof that the trail holds it (GDPR Art. 15).
+
+        Raises:
+            NotAllowedError: the operator has no role.
+            InputError: nobody is named so, or the folder exists or can't be written.
+        """
+        from workbench.access import report
+
+        return report(self._desk, self.trail, person, Path(folder))
+
+    def consent_receipt(self, consent_id: str) -> str:
+        """The receipt of one consent as a web page that needs nothing else: what was agreed to, when, how, and how to end it.
+
+        Raises:
+            NotAllowedError: the operator has no role.
+            InputError: there is no such consent.
+        """
+        from workbench.handout import receipt
+
+        with self.store.read() as tx:
+            operators.require_any(tx, self.operator, what="a consent receipt")
+            consent = consents.by_ids(tx, [consent_id]).get(consent_id)
+            if consent is None:
+                raise InputError("no consent has this id", "See the ids with `workbench consent show`.")
+            person = people.by_ids(tx, [consent.person_id])[consent.person_id]
+        now = self.clock()
+        over = "withdrawn" if consent.withdrawn(now) else "expired" if consent.expired(now) else ""
+        return receipt(
+            consent,
+            name=" ".join(part for part in (person.first_name, person.last_name) if part),
+            at=now,
+            state=over or consent.state,
+            checkpoint=self.trail.newest_checkpoint(),
+        )
 
     def require_any_role(self, what: str) -> None:
         """Make sure that the operator holds a role, whichever it is; ``what`` is what needs one, for the sentence.

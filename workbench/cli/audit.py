@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from workbench.cli.filters import pairs, text_file
 from workbench.cli.output import FormatOption, emit, emit_json, write
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import say, sentence
+from workbench.errors import InputError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     trail.command("export")(trail_export)
     trail.command("checkpoint")(trail_checkpoint)
     trail.command("proof")(trail_proof)
+    trail.command("check")(trail_check)
     app.add_typer(trail, name="trail")
     operators = typer.Typer(help="Who may do what.", rich_markup_mode=None, no_args_is_help=True)
     operators.command("list")(operator_list)
@@ -126,6 +129,25 @@ def trail_proof(
     with opened(ctx) as wb:
         emit_json(wb.trail.proof(person))
     return FINE
+
+
+def trail_check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `trail proof` printed, or an access report's trail.json.")],
+    vkey: Annotated[str, typer.Option("--vkey", help="The verifier key, as it was announced to you.")],
+) -> int:
+    """Check one person's proved events. Needs no workspace; exit code 1 when an event does not fit."""
+    from workbench.access import check_proof
+
+    try:
+        proof = json.loads(text_file(file, what="the file of proofs"))
+    except (ValueError, RecursionError):
+        raise InputError("the file of proofs is not JSON", "Name the trail.json of an access report.") from None
+    problems = check_proof(proof, vkey)
+    for problem in problems:
+        write(f"{sentence(problem)}\n")
+    if not problems:
+        write(f"All {len(proof['events'])} events are in the tree that the checkpoint signs.\n")
+    return code(problems)
 
 
 def operator_list(ctx: typer.Context, form: FormatOption = "table") -> int:

@@ -26,6 +26,7 @@ def add_to(group: typer.Typer) -> None:
         ("coverage", coverage),
         ("export", export),
         ("import", take_in),
+        ("receipt", receipt),
     ):
         group.command(name)(command)
 
@@ -142,3 +143,29 @@ def take_in(
     rejected = sum(v.outcome == "rejected" for v in verdicts)
     say(f"{len(verdicts)} record(s), {rejected} rejected.")
     return code(rejected)
+
+
+def receipt(
+    ctx: typer.Context,
+    *,
+    consent: ConsentArgument,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The page to write: a file that does not exist yet.")],
+    pdf: Annotated[bool, typer.Option("--pdf", help="A PDF beside it as well; needs Chromium.")] = False,
+) -> int:
+    """Write a consent's receipt for the person. A web page that needs nothing else."""
+    from workbench.reports.pdf import chromium, print_page
+
+    if pdf:
+        chromium()
+    with opened(ctx) as wb:
+        text = wb.consent_receipt(consent)
+    try:
+        with to.open("x", encoding="utf-8") as file:
+            to.chmod(0o600)
+            file.write(text)
+    except OSError as error:
+        raise InputError(f"the receipt can't be written ({error.strerror})", "Name a file that does not exist yet.") from None
+    if pdf:
+        print_page(to, to.with_suffix(".pdf"))
+    write(f"{to}\n")
+    return FINE

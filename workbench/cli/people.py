@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("people")(people)
     app.command("person")(person)
     app.command("unsubscribe")(unsubscribe)
+    app.command("access-report")(access_report)
 
 
 def people(
@@ -106,3 +109,18 @@ def write_line(text: str) -> None:
     from workbench.cli.output import UNSAFE
 
     write(UNSAFE.sub("\ufffd", text) + "\n")
+
+
+def access_report(
+    ctx: typer.Context,
+    *,
+    named: Annotated[str, typer.Argument(metavar="PERSON", help="An e-mail address or a person id.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder that does not exist yet.")],
+) -> int:
+    """Write all that is known about a person. For them; with proofs that `trail check` verifies anywhere."""
+    with opened(ctx) as wb:
+        written, vkey = wb.access_report(named, to), wb.trail.vkey
+    write(f"{written}\n")
+    say("The folder holds personal data: hand it over safely. This verifies its trail.json, wherever there is the workbench:")
+    say(f"  workbench trail check {shlex.quote(str(written / 'trail.json'))} --vkey {shlex.quote(vkey)}")
+    return FINE

@@ -21,6 +21,7 @@ COMMANDS = {
     "people": ("people", "List people with their state on both sides."),
     "person": ("people", "Show one person's history card."),
     "unsubscribe": ("people", "Unsubscribe one person in the register."),
+    "access-report": ("people", "Write all that is known about a person."),
     "erase": ("erasing", "Erase people on request."),
     "consent": ("consents", "Record, show and verify documented consents."),
     "batch": ("batches", "Resubscribe people in batches: propose, approve, run."),

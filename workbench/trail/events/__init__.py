@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.trail.events.audit import (
+    AccessReported,
     CheckpointIdle,
     ReportErased,
     ReportIssued,
@@ -63,6 +64,7 @@ from workbench.trail.events.sync import (
 
 __all__ = [
     "AbortIntended",
+    "AccessReported",
     "BatchApproved",
     "BatchCancelled",
     "BatchFinished",

@@ -30,6 +30,11 @@ class ReportErased(Event, action="report_erased"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccessReported(Event, action="access_reported"):
+    """A person was told everything that is known about them; who asked for it is the event's subject."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrailExported(Event, action="trail_exported"):
     """The trail was handed out: how many events (this one included) and evidence files the export holds."""
 
