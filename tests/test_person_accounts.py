@@ -236,3 +236,20 @@ def test_a_field_that_is_read_only_on_the_account_refuses_person_accounts_only(w
     assert "may not edit" not in str(rows[both[1]])
     sentences = [line.sentence for line in check_org(w.wb.org)]
     assert any(s.startswith("Account.PersonHasOptedOutOfEmail can be read but not written") for s in sentences)
+
+
+def test_a_person_account_that_opts_out_while_its_batch_runs_stays_opted_out_on_both_sides(world) -> None:
+    w = world()
+    account, contact = person_account(w, "pa@example.com")
+    someone = w.person("pa@example.com", salesforce_ids=(account,))
+    w.consent(someone)
+    w.wb.pull(full=True)
+    plan = w.wb.propose([someone], reason="asked_in_writing")
+    w.wb.approve(plan.batch.batch_id, plan.digest)
+    again = {"object": "Account", "id": account, "values": {"PersonHasOptedOutOfEmail": True}, "user": "Marketing"}
+    w.org.control("/hooks", {"before": "POST /composite$", "contains": "If-Unmodified-Since", "do": [{"write": again}]})
+    outcome = w.wb.run(plan.batch.batch_id)
+    assert (outcome.done, outcome.aborted) == (0, 1)
+    assert (w.flags(contact), account_flag(w, account)) == ({contact: True}, True)
+    with w.wb.store.read() as tx:
+        assert any(episode.closed_at is None for episode in people.unsubscribes(tx, [someone])[someone])
