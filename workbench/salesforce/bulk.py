@@ -35,8 +35,10 @@ def query_job(
         OrgRefusedError: the job was refused, failed, or is no longer there.
         OrgError: it did not end, or could not be read.
     """
-    if at and at.delivered and not at.locator:
-        return  # the last page was read
+    if at and at.delivered and not at.locator:  # the last page was read
+        if at.delivered != at.promised:
+            raise OrgRefusedError(f"Query job {at.job} had delivered {at.delivered} of {at.promised} rows ({what}).")
+        return
     job = at.job if at else begin_job(connection, query, what=what)
     promised = await_job(connection, f"jobs/query/{job}", what)
     delivered, locator = (at.delivered, at.locator) if at else (0, "")
@@ -51,7 +53,7 @@ def query_job(
         if locator in seen:
             break
         seen.add(locator)
-    if locator or delivered < promised:
+    if locator or delivered != promised:
         raise OrgUnreachableError(f"Query job {job} delivered {delivered} of {promised} rows ({what}).")
 
 
