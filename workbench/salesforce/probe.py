@@ -16,7 +16,7 @@ from workbench.person import salesforce_id_18
 from workbench.salesforce.check import CheckLine
 from workbench.salesforce.org import SalesforceOrg
 from workbench.salesforce.person_accounts import accounts_of, written_fields, written_to
-from workbench.salesforce.replies import Reply, Request, error_of, fault_of
+from workbench.salesforce.replies import Reply, Request, error_of, fault_of, unreadable
 from workbench.salesforce.writes import clear_answers, conditional_patch
 
 NAME = "Compliance Workbench Probe"
@@ -89,7 +89,12 @@ def _opted_out_again(org: SalesforceOrg, row: OrgRow, earlier: timedelta) -> str
 def _created(org: SalesforceOrg) -> str:
     body = {"LastName": NAME, "Company": NAME, **dict.fromkeys(org.opt_out_fields, True)}
     request = Request(what="making a lead to try on", method="POST", path="sobjects/Lead", body=body)
-    return salesforce_id_18(str(_fine(org.connection.tell(request), request).body["id"]))
+    reply = _fine(org.connection.tell(request), request)
+    try:
+        return salesforce_id_18(str(reply.body["id"]))
+    except (LookupError, TypeError, ValueError):
+        pass
+    raise unreadable(request.what)  # outside of the clause above: the cause may quote the answer
 
 
 def _fine(reply: Reply, request: Request) -> Reply:
