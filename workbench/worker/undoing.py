@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from workbench.desk import Desk, read_people
 from workbench.errors import BatchError, NotAllowedError
-from workbench.resubscription import ROWS_A_READING, Batch, Intent, State, groups, known_ids, linked_rows, living
+from workbench.resubscription import MOST_ATTEMPTS, ROWS_A_READING, Batch, Intent, State, groups, known_ids, linked_rows, living
 from workbench.store import batches, mismatches, operators, people
 from workbench.trail import events
 from workbench.worker.course import Outcome, only_here
@@ -28,9 +28,10 @@ def undo(desk: Desk, batch_id: str) -> Outcome:
     with only_here(desk, batch.batch_id):
         _refuse_while_under_way(desk, batch)
         _unsubscribe(desk, batch)
-        with desk.store.read() as tx:
-            undoing = batches.intents(tx, batch.batch_id, states=[State.UNDOING])
+        undoing = _undoing(desk, batch)
         failed = _opt_out(desk, batch, undoing)
+        for _ in range(MOST_ATTEMPTS - 1):  # an answer may be lost or a row be locked; setting an opt-out twice does no harm
+            failed = _opt_out(desk, batch, _undoing(desk, batch)) if failed else 0
         with desk.store.write() as tx:
             batches.change(tx, batch.batch_id, expected=[batch.state], state=batch.state if failed else "undone")
             event = events.BatchUndone(cause="undone by an administrator", people=len(undoing), failed=failed)
@@ -78,6 +79,11 @@ def _unsubscribe(desk: Desk, batch: Batch) -> None:
             about = {"batch_id": batch.batch_id, "intent_id": intent.intent_id, "person_id": intent.person_id}
             desk.trail.append(tx, events.OptOutIntended(by="undo", rows=tuple(b.record_id for b in intent.base)), **about)
         desk.trail.checkpoint(tx)
+
+
+def _undoing(desk: Desk, batch: Batch) -> Sequence[Intent]:
+    with desk.store.read() as tx:
+        return batches.intents(tx, batch.batch_id, states=[State.UNDOING])
 
 
 def _rows(desk: Desk, undoing: Sequence[Intent]) -> dict[str, list[tuple[str, str]]]:
