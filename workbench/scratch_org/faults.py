@@ -173,7 +173,7 @@ def _kind(name: Any) -> str:
 
 _BOUNDS = {
     "seconds": (-(10**8), 10**8),
-    "status": (400, 599),
+    "status": (200, 599),  # a gateway sends its HTML page with a 200, too
     "retry_after": (0, 10**6),
     "keep": (0, 1),
     "rows": (-1, 10**9),
