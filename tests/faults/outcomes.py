@@ -1,0 +1,157 @@
+"""The tables of outcomes: what becomes of every operation under every fault. ``docs/faults.md`` shows them, by test.
+
+A cell holds what one fault leads to, and behind ``>`` what the same fault leads to that does not go away, where that differs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs" / "faults.md"
+
+COLUMNS = {
+    # column -> the operations that it speaks for
+    "log in": ("log in", "log in, signed"),
+    "ask": ("identity", "identity, token", "access", "describe", "count", "changes", "pull", "begin pull", "history"),
+    "usage": ("usage", "budget"),
+    "read": ("read", "rows"),
+    "next page": ("read, page 2",),
+    "job": ("bulk job",),
+    "wait": ("bulk wait",),
+    "page": ("bulk pages", "history pages"),
+    "clear": ("clear",),
+    "opt out": ("opt out",),
+    "check": ("check",),
+}
+
+REQUESTS = """
+| fault | log in | ask | usage | read | next page | job | wait | page | clear | opt out | check |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+| token expires | - | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > told |
+| 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
+| 503, Retry-After 7 s | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
+| 503, Retry-After 1 h | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unknown | unknown | told |
+| daily limit | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota | told |
+| concurrent limit | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | quota | quota | again > told |
+| reset before | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
+| reset after | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told |
+| slow answer | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told |
+| HTML, 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
+| HTML, 200 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
+| broken JSON | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | - | unknown, written | unknown, written | again > told |
+| wrong shape | again > unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | again > unreachable | unknown, written | unknown, written | told |
+| truncated CSV | - | - | - | - | - | - | - | again > unreachable | - | - | - |
+| locator expired | - | - | - | - | refused | - | refused | refused | - | - | - |
+| job failed | - | - | - | - | - | refused | refused | - | - | - | - |
+| page twice | - | - | - | - | unreachable | - | - | unreachable | - | - | - |
+| clock 5 min ahead | - | - | - | - | - | - | - | - | - | - | - |
+| rows locked | - | - | - | - | - | - | - | - | locked | locked | - |
+| 400 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told |
+| 403 | permission | permission | - | anew > permission | again > permission | permission | permission | permission | permission | permission | told |
+| 404 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told |
+| 410 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told |
+| 414 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told |
+| 500 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
+"""
+
+PROBE = """
+| fault | making | reading | clearing | reading one | writing one | deleting |
+|---|---|---|---|---|---|---|
+| token expires | login > told | login > told | login > told | login > told | login > told | login > told |
+| 503 | told | again > told | told | again > told | told | told |
+| 503, Retry-After 7 s | told | again > told | told | again > told | told | told |
+| 503, Retry-After 1 h | told | told | told | told | told | told |
+| daily limit | told | told | told | told | told | told |
+| concurrent limit | told | again > told | told | again > told | told | told |
+| reset before | told | again > told | told | again > told | told | told |
+| reset after | told | again > told | told | again > told | told | told |
+| slow answer | told | again > told | told | again > told | told | told |
+| HTML, 503 | told | again > told | told | again > told | told | told |
+| HTML, 200 | told | again > told | told | again > told | told | told |
+| broken JSON | told | again > told | told | again > told | told | - |
+| wrong shape | told | told | told | told | told | - |
+| truncated CSV | - | - | - | - | - | - |
+| locator expired | - | - | - | - | - | - |
+| job failed | - | - | - | - | - | - |
+| page twice | - | - | - | - | - | - |
+| clock 5 min ahead | - | - | - | - | - | - |
+| rows locked | - | - | told | - | told | told |
+| 400 | told | told | told | told | told | told |
+| 403 | told | again > told | told | again > told | told | told |
+| 404 | told | told | told | told | told | told |
+| 410 | told | told | told | told | told | told |
+| 414 | told | told | told | told | told | told |
+| 500 | told | again > told | told | again > told | told | told |
+"""
+
+OTHERS = """
+| operation | opt-out before | opt-out after | late commit |
+|---|---|---|---|
+| log in | - | - | - |
+| log in, signed | - | - | - |
+| identity | - | - | - |
+| identity, token | - | - | - |
+| access | - | - | - |
+| describe | - | - | - |
+| usage | - | - | - |
+| budget | - | - | - |
+| read | seen | - | seen |
+| read, page 2 | - | - | - |
+| rows | seen | - | seen |
+| count | - | - | - |
+| changes | seen | - | seen |
+| pull | seen | - | seen |
+| begin pull | - | - | - |
+| bulk job | seen | seen | seen |
+| bulk wait | seen | - | seen |
+| bulk pages | - | - | - |
+| history | seen | - | seen |
+| history pages | - | - | - |
+| clear | conflict | kept | conflict |
+| opt out | - | - | - |
+| check | - | - | - |
+| probe, making | - | - | - |
+| probe, reading | - | - | - |
+| probe, clearing | - | - | - |
+| probe, reading one | - | - | - |
+| probe, writing one | - | - | - |
+| probe, deleting | - | - | - |
+"""
+
+
+def cells(table: str) -> dict[tuple[str, str], str]:
+    """A table as (its row, its column) -> cell."""
+    head, _, *lines = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in table.strip().splitlines()]
+    return {(line[0], name): cell for line in lines for name, cell in zip(head[1:], line[1:], strict=True)}
+
+
+def expected(operation: str, fault: str) -> tuple[str, str]:
+    """What one fault at an operation of the client leads to, and what the same fault for good.
+
+    Raises:
+        KeyError: the tables don't have this cell.
+    """
+    others = cells(OTHERS)
+    if (operation, fault) in others:
+        return others[operation, fault], others[operation, fault]
+    probe, _, step = operation.partition(", ")
+    if probe == "probe":
+        cell = cells(PROBE)[fault, step]
+    else:
+        column = next(name for name, members in COLUMNS.items() if operation in members)
+        cell = cells(REQUESTS)[fault, column]
+    once, _, always = cell.partition(" > ")
+    return once, always or once
+
+
+def written(text: str) -> str:
+    """A page with the tables in their places."""
+    for name in ("REQUESTS", "PROBE", "OTHERS"):
+        before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        text = before + mark + globals()[name].lstrip() + end + after
+    return text
+
+
+if __name__ == "__main__":
+    DOCS.write_text(written(DOCS.read_text(encoding="utf-8")), encoding="utf-8")
