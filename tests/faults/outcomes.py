@@ -113,7 +113,7 @@ OTHERS = """
 | probe, making | - | - | - |
 | probe, reading | - | - | - |
 | probe, clearing | - | - | - |
-| probe, reading one | - | - | - |
+| probe, reading one | - | told | - |
 | probe, writing one | - | - | - |
 | probe, deleting | - | - | - |
 """
