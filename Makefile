@@ -33,8 +33,8 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 	@$(BIN)/python tests/bench/scratch_org.py --people $(PEOPLE)
 	@$(BIN)/python tests/bench/pull.py --people $(PEOPLE) --runs 2 --kills 3
 
-soak: .venv/installed ## the tests marked slow: many kill points and faults, for minutes
-	@$(BIN)/python -m pytest -q -m slow || { [ $$? = 5 ] && echo 'No test is marked slow yet: there is nothing to soak.'; }
+soak: .venv/installed ## the tests marked slow: every kill point and fault; HOURS=1 for an hour of random kills, PAIRS=15000 pairs of crashes
+	@SOAK_HOURS=$(HOURS) SOAK_PAIRS=$(PAIRS) $(BIN)/python -m pytest -q -m slow || { [ $$? = 5 ] && echo 'No test is marked slow yet: there is nothing to soak.'; }
 
 clean: ## remove what make made: .venv, caches, builds; workspaces and ./demo stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist artifacts

@@ -118,6 +118,20 @@ def test_an_unsubscribe_while_the_clock_was_wrong(world) -> None:
     assert resubscribed(w, p) == 0
 
 
+def test_an_undo_while_the_clock_was_wrong(world) -> None:
+    w, p = anna(world)
+    plan = w.wb.propose([p], reason=REASON)
+    w.wb.approve(plan.id, plan.digest)
+    assert w.wb.run(plan.id).done == 1
+    object.__setattr__(w.wb._desk, "clock", lambda: CONSENTED - timedelta(days=3))
+    w.org.control("/clock", {"at": (CONSENTED - timedelta(days=3)).isoformat()})
+    assert w.wb.undo(plan.id).undone == 1
+    object.__setattr__(w.wb._desk, "clock", lambda: datetime.now(UTC))
+    w.org.control("/clock", {"at": datetime.now(UTC).isoformat()})
+    w.org.control("/clock", {"advance": 600})
+    assert resubscribed(w, p) == 0, "the consent is older than the undo, whatever the clock said"
+
+
 def test_abort_after_a_conversion_leaves_the_contact_open(world) -> None:
     w, p = anna(world, salesforce_ids=[full(lead_id(1))])
     batch = approved(w, p)

@@ -64,3 +64,35 @@ def test_an_opt_out_without_history_is_not_dated_back_to_the_one_we_cleared(worl
     plan = w.wb.propose([p], reason=REASON)
     with w.wb.store.read() as tx:
         assert [i.state for i in batches.intents(tx, plan.id)] == [State.REFUSED]
+
+
+@pytest.mark.parametrize("look", ["pull", "full", "follow_up"])
+def test_an_opt_out_whose_transaction_began_before_ours_and_was_committed_after_it(world, look) -> None:
+    w = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=True))
+    p = w.person("anna@example.com")
+    w.consent(p)
+    assert ran(w, p).done == 1
+    began = (datetime.now(UTC) - timedelta(seconds=45)).isoformat()
+    opted_out = {"HasOptedOutOfEmail": True}
+    w.org.control("/write", {"object": "Lead", "id": lead_id(1), "values": opted_out, "user": "Preference Centre", "at": began})
+    look_at = {"pull": w.wb.pull, "full": lambda: w.wb.pull(full=True), "follow_up": w.wb.follow_up}
+    look_at[look]()
+    assert w.wb.sync().unsubscribed == 1
+
+
+def test_a_page_read_before_our_change_and_stored_after_it_is_no_opt_out(world) -> None:
+    w = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=True))
+    p = w.person("anna@example.com")
+    w.consent(p)
+    org = w.wb.org
+    pages = org.pull
+
+    def pull(kind, **more):
+        for page in pages(kind, **more):
+            assert kind != "Lead" or ran(w, p).done == 1
+            yield page
+
+    org.pull = pull  # the real pages, one of them held back while a batch runs
+    w.wb.pull(full=True)
+    org.pull = pages
+    assert w.wb.sync(dry_run=True).unsubscribed == 0

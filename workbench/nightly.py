@@ -189,7 +189,7 @@ class _Sync:
         return [self._episode(tx, c, rows[c.record_id], _ticked(rows[c.record_id], history[c.record_id])) for c in changes]
 
     def _episode(self, tx: Transaction, change: Change, row: OrgRow, ticked: FieldChange | None) -> Entry:
-        now = self.desk.clock()
+        now = self.desk.trail.moment(tx)
         at, by, detail = _origin(change, row, ticked, now=now)
         episode = people.unsubscribe(
             tx,
@@ -328,9 +328,10 @@ def _read_again(desk: Desk, intents: Sequence[Intent]) -> None:
         addresses = sorted({p.email for p in people.by_ids(tx, person_ids).values()})
         ids = {link.record_id for mine in records.linked(tx, person_ids).values() for link in mine}
     ids.update(b.record_id for i in intents for b in i.base)
+    asked_at = desk.clock()
     reading = desk.org.read(record_ids=sorted(ids), addresses=addresses, history=True)
     with desk.store.write() as tx:
-        records.store_reading(tx, reading, seen_at=desk.clock())
+        records.store_reading(tx, reading, seen_at=desk.clock(), asked_at=asked_at)
         records.relink(tx, person_ids)
 
 

@@ -117,6 +117,7 @@ class _Pull:
         self.taken_over = bool(under_way.began)
         self.total = self._promised()
         self.began_with, self.began_at = sum(self.rows.values()), time.monotonic()
+        self.asked_at: datetime | None = None
 
     def everything(self) -> datetime:
         """Every row and its history, behind what was read before; returns the org's time before the first was read."""
@@ -148,6 +149,7 @@ class _Pull:
         if name in self.under_way.steps:
             return
         mark = self.under_way.bookmark if self.under_way.step == name else None
+        self.asked_at = None if mark else self.desk.clock()  # all pages of a job are from its beginning
         try:
             self._pages(name, ask(kind, at=mark or self.under_way.jobs.get(name)), store)
         except OrgRefusedError:
@@ -184,6 +186,7 @@ class _Pull:
         self.total = sum(len(some) for some in ids.values())
         if self.total <= MOST_BY_ID:
             for some in _portions([record_id for mine in ids.values() for record_id in mine]):
+                self.asked_at = self.desk.clock()
                 self._reading(self.desk.org.read(record_ids=some, addresses=[], history=True))
         else:
             for kind, some in ids.items():
@@ -191,7 +194,7 @@ class _Pull:
         return min(one.covered_until for one in found.values())
 
     def _in_bulk(self, kind: str, record_ids: Sequence[str]) -> None:
-        left = set(record_ids)
+        left, self.asked_at = set(record_ids), self.desk.clock()
         for page in self.desk.org.rows(kind, record_ids):
             self._page(page)
             left.difference_update(row.record_id for row in page)
@@ -204,7 +207,9 @@ class _Pull:
         seen_at = datetime.fromisoformat(asked) if asked else self.desk.clock()
         with self.desk.store.write() as tx:
             self._count(tx, page)
-            records.upsert_rows(tx, page, snapshot_id=self.snapshot_id, seen_at=seen_at)
+            records.upsert_rows(
+                tx, page, snapshot_id=self.snapshot_id, seen_at=seen_at, asked_at=seen_at if asked else self.asked_at
+            )
             if self.under_way.bookmark:
                 self._keep(tx)
         self._told()
@@ -213,7 +218,8 @@ class _Pull:
         with self.desk.store.write() as tx:
             self._count(tx, reading.rows)
             self.deleted += sum(not deleted for _, deleted in records.stamps(tx, reading.missing).values())
-            records.store_reading(tx, reading, seen_at=self.desk.clock(), snapshot_id=self.snapshot_id)
+            now = self.desk.clock()
+            records.store_reading(tx, reading, seen_at=now, asked_at=self.asked_at, snapshot_id=self.snapshot_id)
         self.history += len(reading.history)
         self._told()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sqlite3
 import urllib.request
@@ -50,7 +51,7 @@ class Boundaries:
             return
         self.count += 1
         self.note(n=self.count, run=self.order.get("run", 0), at=at, what=what, **self.standing(), **facts)
-        self.happen(self.count)
+        self.happen(self.count, locked=at == "tx:before")
         if self.count == self.order.get("hold", {}).get("at"):
             self.hold()
         if self.count == self.order.get("kill_at"):
@@ -65,9 +66,15 @@ class Boundaries:
             "wal": self.wal.stat().st_size if self.wal.exists() else 0,
         }
 
-    def happen(self, n: int) -> None:
-        """What was ordered for this boundary; 0 is before the process begins its work."""
+    def happen(self, n: int, *, locked: bool = False) -> None:
+        """What was ordered for this boundary; 0 is before the process begins its work.
+
+        The register has one writer at a time: a local opt-out that comes while we write is recorded at the next boundary.
+        """
         due = [event for event in self.order.get("events", ()) if event["at"] == n]
+        for event in [event for event in due if locked and event["what"] in ("local", "lock")]:
+            event["at"] += 1
+            due.remove(event)
         self.quiet = bool(due)
         for event in due:
             self.one(event)
@@ -103,8 +110,11 @@ class Boundaries:
         Path(self.order["hold"]["go_on"]).read_text(encoding="utf-8")
 
     def note(self, **line: Any) -> None:
-        """One line of the journal, in one write: it survives the process."""
+        """One line of the journal, in one write: it survives the process, and is no part of what has no room."""
+        room = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room[1], room[1]))
         os.write(self.journal, json.dumps(line).encode() + b"\n")
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
 
 
 CLOCK = {"offset": timedelta(0)}
@@ -182,7 +192,9 @@ def control(url: str, path: str, payload: Order) -> Order:
 def send_late(journal: Path) -> list[str]:
     """Let the last clear that was noted arrive now, whether its process has died or given it up; the rows it is about."""
     lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
-    line = next(line for line in reversed(lines) if "request" in line)
+    line = next((line for line in reversed(lines) if "request" in line), None)
+    if line is None:
+        return []
     request, rows = line["request"], list(line["rows"])
     with requests.Session() as session:
         session.trust_env = False

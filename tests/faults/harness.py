@@ -185,6 +185,8 @@ def _told(scene: Scene, event: Event) -> dict[str, Any]:
 
 def actions(records: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
     """What other users do to a person's first record: a real opt-out leaves history, so it is preceded by an opt-in."""
+    if not records:
+        return {}
     first = {"object": "Lead" if records[0].startswith("00Q") else "Contact", "id": records[0], "user": CENTRE}
     opt_in, opt_out = ({"values": {"HasOptedOutOfEmail": value}} for value in (False, True))
     edit = {"values": {"Title": "Director"}, "user": "Sales"}

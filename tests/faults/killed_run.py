@@ -107,6 +107,7 @@ def _finished(wb: Workbench, order: Order, boundaries: Boundaries) -> dict[str, 
         else {"pauses": pauses}
     )
     if order.get("sync"):
+        control(order["control_url"], "/faults", {"clear": True})
         wb.sync()
     return said | {"trail_ok": wb.trail.verify().ok}
 

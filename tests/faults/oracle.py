@@ -228,7 +228,7 @@ def _kept_out(traces: Traces, person_id: str, state: str) -> Iterator[str]:
     if state == "ABORTED":
         yield from (f"LOST: {person_id} is aborted and {r} is not opted out" for r, flag in flags.items() if not flag)
     else:
-        yield from (f"{person_id} is refused and {e['id']} was written" for e in ours if e["id"] in flags)
+        yield from (f"{person_id} is refused and {e['id']} was cleared" for e in ours if e["id"] in flags and not e["new"])
     unsubscribed = any(e["person_id"] == person_id for e in traces.episodes_before) or traces.local(person_id)
     if (unsubscribed or state == "ABORTED") and not traces.open_episodes(person_id):
         yield f"LOST: {person_id} is {state} and subscribed in the register"

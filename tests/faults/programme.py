@@ -113,13 +113,6 @@ def kills(boundaries: int, *, turns: Iterable[int] = (0,)) -> Iterator[Trial]:
             yield Trial(processes=(Process(kill_at=n), Process(events=between(turn + n))), cells=3)
 
 
-def power_cuts(boundaries: int, *, torn: Iterable[float]) -> Iterator[Trial]:
-    """As `kills`, but the power goes: whatever the last commit had not yet brought to the disk is gone or torn."""
-    for part in torn:
-        for n in range(1, boundaries + 1):
-            yield Trial(processes=(Process(kill_at=n, torn=part), Process(events=between(n))), cells=3)
-
-
 def pairs(boundaries: int) -> Iterator[Trial]:
     """Two crashes, every boundary with every other, with opt-outs after the first, after the second, and late requests; endless."""
     turn = 0

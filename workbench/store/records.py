@@ -54,11 +54,15 @@ class Link:
     how: str
 
 
-def upsert_rows(tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, seen_at: datetime) -> None:
+def upsert_rows(
+    tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, seen_at: datetime, asked_at: datetime | None = None
+) -> None:
     """Store rows by record id; that each was seen is noted always, its values only if they aren't older than the stored ones.
 
-    Of two rows with one SystemModstamp (whole seconds) the one seen later counts. Records of people who were erased are stored
-    without address and name, so that they stay opted out and nobody comes back by them.
+    Of two rows with one SystemModstamp (whole seconds) the one seen later counts. A transaction that began before ours and is
+    committed after it brings an older stamp: its opt-out counts if it was asked for (``asked_at``) after the stored row was seen.
+    Records of people who were erased are stored without address and name, so that they stay opted out and nobody comes back by
+    them.
     """
     if not rows:
         return
@@ -68,6 +72,9 @@ def upsert_rows(tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, se
     newer = (new.system_modstamp > old.system_modstamp) | (
         (new.system_modstamp == old.system_modstamp) & (new.seen_at >= old.seen_at)
     )
+    if asked_at is not None:
+        asked = sa.literal_column(f"'{s.instant_binder(tx.dialect)(asked_at)}'", s.Instant())  # the statement takes rows only
+        newer |= new.opted_out & ~old.opted_out & (old.seen_at < asked)
     values = {
         c.name: sa.case((newer, new[c.name]), else_=c) for c in old if c.name not in ("record_id", "seen_at", "snapshot_id")
     }
@@ -174,15 +181,22 @@ def mark_missing(tx: Transaction, record_ids: Iterable[str], *, seen_at: datetim
     return marked
 
 
-def store_reading(tx: Transaction, reading: Reading, *, seen_at: datetime, snapshot_id: str | None = None) -> None:
+def store_reading(
+    tx: Transaction,
+    reading: Reading,
+    *,
+    seen_at: datetime,
+    asked_at: datetime | None = None,
+    snapshot_id: str | None = None,
+) -> None:
     """Store what was read about some people: rows, history, and ids that the org no longer knows. Links are left as they are.
 
-    Without ``snapshot_id`` the rows count as part of the last snapshot.
+    ``asked_at``: see `upsert_rows`. Without ``snapshot_id`` the rows count as part of the last snapshot.
     """
     if snapshot_id is None:
         last = last_snapshot(tx)
         snapshot_id = last.snapshot_id if last else ""
-    upsert_rows(tx, reading.rows, snapshot_id=snapshot_id, seen_at=seen_at)
+    upsert_rows(tx, reading.rows, snapshot_id=snapshot_id, seen_at=seen_at, asked_at=asked_at)
     upsert_history(tx, reading.history)
     mark_missing(tx, reading.missing, seen_at=seen_at)
 

@@ -215,7 +215,7 @@ def _subscribed(tx: Transaction, person_id: str) -> bool:
 
 def _record_opt_out(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow], *, detail: str) -> None:
     """The register learns of the opt-out at once: the consent at hand is older than it and can't be used again."""
-    now = course.desk.clock()
+    now = course.desk.trail.moment(tx)
     read = {b.record_id: b.stamp for b in intent.base}
     moved = (r.system_modstamp for r in rows if r.opted_out and r.system_modstamp != read.get(r.record_id))
     moment = max(moved, default=now)

@@ -65,7 +65,7 @@ def _unsubscribe(desk: Desk, batch: Batch) -> None:
         done = tuple(i for i in done if i.person_id in alive)  # who was erased since is kept out on both sides anyhow
         elsewhere = batches.open_batches_of(tx, [i.person_id for i in done], other_than=batch.batch_id)
         for intent in done:
-            now = desk.clock()
+            now = desk.trail.moment(tx)  # however wrong the clock is, this is no older than the consent that it overrules
             people.unsubscribe(
                 tx,
                 intent.person_id,
