@@ -118,6 +118,39 @@ OTHERS = """
 | probe, deleting | - | - | - |
 """
 
+WORK_TABLE = """
+| fault | pull, changes | pull, reading | full pull | propose | batch, reading | batch, clearing | batch, reading back | batch, opting out | undo, reading | undo, writing | sync, writing | sync, reading back | follow-up |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| token expires | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth |
+| 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | anew > kept out | again > unreachable | anew > waits | again > unreachable | anew > waits | waits | again > unreachable | again > unreachable |
+| 503, Retry-After 7 s | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | anew > kept out | again > unreachable | anew > waits | again > unreachable | anew > waits | waits | again > unreachable | again > unreachable |
+| 503, Retry-After 1 h | unreachable | unreachable | unreachable | unreachable | unreachable | anew > kept out | unreachable | anew > waits | unreachable | anew > waits | waits | unreachable | unreachable |
+| daily limit | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota |
+| concurrent limit | again > quota | again > quota | again > quota | again > quota | again > quota | quota | again > quota | quota | again > quota | quota | quota | again > quota | again > quota |
+| reset before | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | anew > kept out | again > unreachable | anew > waits | again > unreachable | anew > waits | waits | again > unreachable | again > unreachable |
+| reset after | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | - | again > unreachable | - | again > unreachable | anew > waits | - | again > unreachable | again > unreachable |
+| slow answer | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | - | again > unreachable | - | again > unreachable | anew > waits | - | again > unreachable | again > unreachable |
+| HTML, 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | anew > kept out | again > unreachable | anew > waits | again > unreachable | anew > waits | waits | again > unreachable | again > unreachable |
+| HTML, 200 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | anew > kept out | again > unreachable | anew > waits | again > unreachable | anew > waits | waits | again > unreachable | again > unreachable |
+| broken JSON | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | - | again > unreachable | - | again > unreachable | anew > waits | - | again > unreachable | again > unreachable |
+| wrong shape | unreachable | unreachable | unreachable | unreachable | unreachable | - | unreachable | - | unreachable | anew > waits | - | unreachable | unreachable |
+| truncated CSV | - | - | - | - | - | - | - | - | - | - | - | - | - |
+| locator expired | - | - | - | - | - | - | - | - | - | - | - | - | - |
+| job failed | - | - | - | - | - | - | - | - | - | - | - | - | - |
+| page twice | - | - | - | - | - | - | - | - | - | - | - | - | - |
+| clock 5 min ahead | - | - | - | - | - | - | - | - | - | - | - | - | - |
+| rows locked | - | - | - | - | - | anew > kept out | - | anew > waits | - | anew > waits | waits | - | - |
+| 400 | anew | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused |
+| 403 | permission | anew > permission | permission | anew > permission | anew > permission | permission | anew > permission | permission | anew > permission | permission | permission | anew > permission | anew > permission |
+| 404 | anew | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused |
+| 410 | anew | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused |
+| 414 | anew | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused |
+| 500 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | anew > kept out | again > unreachable | anew > waits | again > unreachable | anew > waits | waits | again > unreachable | again > unreachable |
+| opt-out before | - | - | - | - | kept out | kept out | kept out | - | - | - | - | - | seen |
+| opt-out after | - | - | - | - | kept out | kept out | kept out | - | - | - | - | - | seen later |
+| late commit | - | - | - | - | kept out | kept out | kept out | - | - | - | - | - | seen |
+"""
+
 
 def cells(table: str) -> dict[tuple[str, str], str]:
     """A table as (its row, its column) -> cell."""
@@ -144,9 +177,15 @@ def expected(operation: str, fault: str) -> tuple[str, str]:
     return once, always or once
 
 
+def work_expected(work: str, fault: str) -> tuple[str, str]:
+    """What one fault at some work leads to, and what the same fault for good. Raises: KeyError."""
+    once, _, always = cells(WORK_TABLE)[fault, work].partition(" > ")
+    return once, always or once
+
+
 def written(text: str) -> str:
     """A page with the tables in their places."""
-    for name in ("REQUESTS", "PROBE", "OTHERS"):
+    for name in ("REQUESTS", "PROBE", "OTHERS", "WORK_TABLE"):
         before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         text = before + mark + globals()[name].lstrip() + end + after
