@@ -126,8 +126,8 @@ def test_coverage_says_whose_proof_ends_when(world: Callable[..., World], monkey
     empty = made.wb.coverage()
     made.wb.pull(full=True)
     plan = made.wb.propose(ids, reason="signed_form")
-    made.wb.approve(plan.batch_id, plan.digest)
-    made.wb.run(plan.batch_id)
+    made.wb.approve(plan.id, plan.digest)
+    made.wb.run(plan.id)
     table = made.wb.coverage()
     assert tuple(table.columns) == tuple(empty.columns) == COVERAGE
     assert list(table.dtypes.astype(str)) == list(empty.dtypes.astype(str))

@@ -12,14 +12,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from conftest import World, contact_id, lead_id, org_line
-from invented_register import row_of
+from invented_register import Invented, row_of
 
 from workbench import Evidence, Workbench
 from workbench.cli.app import run
 from workbench.errors import InputError, NotAllowedError, StoreError
 from workbench.person import salesforce_id_18
-from workbench.store import leases, records
+from workbench.store import batches, leases, records
+from workbench.store import schema as s
 from workbench.store.reports import ReportRow
 
 PEOPLE, ERASED = 600, 200
@@ -244,6 +246,25 @@ def test_who_is_being_worked_on_or_shares_an_address_is_refused(wb: Workbench, t
     assert len(wb.erase([one, two]).person_ids) == 2
     with pytest.raises(InputError, match="nobody in the register"):
         wb.erase("nobody@example.com")
+
+
+def test_who_is_in_an_open_batch_is_refused_and_a_closed_one_forgets_them(wb: Workbench) -> None:
+    person_id = wb.person(address(3)).person.person_id
+    with wb.store.write() as tx:
+        Invented(tx).resubscribed(person_id, at=wb.clock(), given_at=None)
+        tx.execute(sa.update(s.batch).values(state="approved"))
+        batch_id = tx.execute(sa.select(s.batch.c.batch_id)).scalar_one()
+    with pytest.raises(InputError, match=rf"^person {person_id} is in the batch {batch_id}, which is approved$"):
+        wb.erase(person_id)
+    with wb.store.write() as tx:
+        tx.execute(sa.update(s.batch).values(state="finished"))
+        tx.execute(sa.update(s.intent).values(planned_rows=[{"record_id": record(3)}], refusals=[{"sentence": address(3)}]))
+    wb.erase(person_id)
+    with wb.store.read() as tx:
+        item = tx.execute(sa.select(s.intent)).mappings().one()
+        assert batches.resubscribed(tx) == ()
+    assert (item["state"], item["planned_rows"], item["refusals"]) == ("DONE", [], [])
+    assert wb.coverage().empty
 
 
 def test_only_an_administrator_erases(wb: Workbench) -> None:

@@ -153,7 +153,7 @@ def consents_table(found: Iterable[Consent]) -> pd.DataFrame:
 def coverage_table(found: Iterable[Cover]) -> pd.DataFrame:
     """Resubscribed people with their proof, whose ends first, first: the columns `COVERAGE`.
 
-    ``ends_at``, ``given_at`` and ``resubscribed_at`` are UTC (NaT where there is none), ``days_left`` is Int64 (missing where the
+    ``ends_at``, ``given_at`` and ``resubscribed_at`` are datetime64[us, UTC] (NaT where there is none), ``days_left`` is Int64 (missing where the
     proof has no end, negative where it is over), ``evidence`` the number of files (int64); the others are text. ``proof`` is sound,
     ended, withdrawn, evidence (a file is missing or altered) or none; ``why`` says what to do.
     """
@@ -179,7 +179,7 @@ def coverage_table(found: Iterable[Cover]) -> pd.DataFrame:
         )
     import pandas as pd
 
-    table = frame(rows, COVERAGE)
+    table = frame(rows, COVERAGE).astype(dict.fromkeys(("ends_at", "given_at", "resubscribed_at"), "datetime64[us, UTC]"))
     table["days_left"] = pd.array([row["days_left"] for row in rows], dtype="Int64")
     return table
 

@@ -14,7 +14,7 @@ from workbench.cli.talk import ProgressLine, say
 from workbench.errors import InputError
 from workbench.reports.tables import records
 
-MOMENTS = ("double_opt_in_at", "valid_until", "transfer_notice_at")
+MOMENTS = ("double_opt_in_at", "valid_until", "retain_until", "transfer_notice_at")
 INTACT = "intact"
 
 
@@ -55,6 +55,9 @@ def add(
     collection_point: Annotated[str, typer.Option("--collection-point", help="Address of the form, or the place.")] = "",
     double_opt_in_at: Annotated[str, typer.Option("--double-opt-in-at", help="When it was confirmed a second time.")] = "",
     valid_until: Annotated[str, typer.Option("--valid-until", help="When it ends.")] = "",
+    retain_until: Annotated[
+        str, typer.Option("--retain-until", help="How long its proof must be kept, also when the person is erased.")
+    ] = "",
     given_to: Annotated[str, typer.Option("--given-to", help="Who received it, where that is not the controller.")] = "",
     transfer_notice_at: Annotated[str, typer.Option("--transfer-notice-at", help="When the person was told of that.")] = "",
     pre_ticked: Annotated[bool, typer.Option("--pre-ticked", help="The box was ticked beforehand.")] = False,
@@ -71,7 +74,12 @@ def add(
 
     if notice and notice_file:
         raise InputError("--notice and --notice-file say the same thing twice", "Give one of them.")
-    given = {"double_opt_in_at": double_opt_in_at, "valid_until": valid_until, "transfer_notice_at": transfer_notice_at}
+    given = {
+        "double_opt_in_at": double_opt_in_at,
+        "valid_until": valid_until,
+        "retain_until": retain_until,
+        "transfer_notice_at": transfer_notice_at,
+    }
     fields: dict[str, object] = {key: moment(text, name=f"--{key.replace('_', '-')}") for key, text in given.items() if text}
     fields |= {"language": language, "authorization_type": authorization_type, "consent_type": consent_type}
     fields |= {"expressed_by": expressed_by, "collection_point": collection_point, "given_to": given_to}
