@@ -73,6 +73,7 @@ SAMPLES = [
     events.ReportIssued(name="resubscription-audit", parameters=DIGEST, file_name="a.html", file_sha256=DIGEST),
     events.TrailExported(events=5, evidence=1),
     events.CheckpointIdle(),
+    events.KeyRotated(old_vkey="a+00000000+AAAA", vkey="a+00000001+AAAA", key_kept_in="memory", cause="a year is over"),
 ]
 
 

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.desk import Desk
-from workbench.errors import TrailError
+from workbench.errors import NotAllowedError, TrailError
+from workbench.signing import create_next_signer, keyring_allowed, take_over
 from workbench.store import consents, operators, people, trail_log
 from workbench.store.trail_log import StoredEvent
 from workbench.trail import (
     TrailRow,
     TrailVerdict,
+    VerifierKey,
     events,
     inclusion_proof,
     leaf_hash,
-    open_checkpoint,
+    parse_checkpoint,
     read_leaf,
     verify_trail,
     write_export,
@@ -42,7 +44,46 @@ class Audit:
     @property
     def vkey(self) -> str:
         """The key that verifies this trail's checkpoints; give it to the auditor once, by another way than the export."""
-        return self._desk.trail.signer.vkey.text
+        return self._first_key().text
+
+    def _first_key(self) -> VerifierKey:
+        with self._desk.store.read() as tx:
+            text = trail_log.vkey(tx)
+        return VerifierKey.parse(text) if text else self._desk.trail.signer.vkey
+
+    @property
+    def key_kept_in(self) -> str:
+        """Where the key that signs lives, a sentence part for the operator.
+
+        Raises:
+            TrailError: it can't be fetched.
+        """
+        return self._desk.trail.signer.kept_in
+
+    def rotate_key(self, *, cause: str) -> str:
+        """Replace the key that signs: the old one signs the event that names the new one, and is destroyed. Returns that checkpoint.
+
+        The trail is still verified by its first key; verifiers follow from key to key. For administrators.
+
+        Raises:
+            NotAllowedError: the operator is no administrator.
+            TrailError: the old key can't be fetched, or a new one not be kept; the old one goes on then.
+        """
+        with self._desk.store.read() as tx:
+            if "admin" not in operators.roles(tx, self._desk.operator.name):
+                raise NotAllowedError("this needs the role admin")
+        trail, place = self._desk.trail, {"keyring_allowed": keyring_allowed()}
+        following = create_next_signer(trail.signer.name, self._desk.folder, **place)
+        with self._desk.store.write() as tx:
+            rotated = events.KeyRotated(
+                old_vkey=trail.signer.vkey.text, vkey=following.vkey.text, key_kept_in=following.kept_in, cause=cause
+            )
+            trail.append(tx, rotated)
+            note = trail.checkpoint(tx)
+            trail_log.remember_signing_vkey(tx, following.vkey.text)
+        take_over(trail.signer.name, self._desk.folder, vkey=following.vkey, **place)
+        trail.signer.follow(following.vkey)
+        return note or ""
 
     def verify(self, *, known: Iterable[str] = ()) -> TrailVerdict:
         """Verify every event, payload and checkpoint; ``known`` are checkpoint notes that were kept elsewhere.
@@ -53,7 +94,7 @@ class Audit:
         with self._desk.store.read() as tx:
             rows = (_row(e) for e in trail_log.events(tx))
             notes = [note for _, note, _ in trail_log.checkpoints(tx)]
-            return verify_trail(rows, checkpoints=notes, vkey=self._desk.trail.signer.vkey, known=known)
+            return verify_trail(rows, checkpoints=notes, vkey=self._first_key(), known=known)
 
     def events(
         self,
@@ -140,7 +181,7 @@ class Audit:
                 folder,
                 rows=(_row(e) for e in trail_log.events(tx)),
                 checkpoints=[note for _, note, _ in trail_log.checkpoints(tx)],
-                vkey=self._desk.trail.signer.vkey,
+                vkey=self._first_key(),
                 evidence={d: self._desk.evidence.path(d) for d in digests},
             )
 
@@ -156,7 +197,7 @@ class Audit:
         with self._desk.store.read() as tx:
             person_id = people.find(tx, person).person_id
             note = trail_log.checkpoints(tx)[-1][1]
-            size = open_checkpoint(note, self._desk.trail.signer.vkey).size
+            size = parse_checkpoint(note).size
             hashes = [leaf_hash(e.leaf_bytes) for e in trail_log.events(tx)][:size]
             mine = list(trail_log.events(tx, person_id=person_id))
         return {"checkpoint": note, "vkey": self.vkey, "events": [_proven(e, hashes) for e in mine if e.seq < size]}

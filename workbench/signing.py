@@ -11,6 +11,7 @@ import base64
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,83 @@ if TYPE_CHECKING:
 
 SERVICE = "compliance-workbench trail"
 KEY_FILE = "trail.key"
+NEXT = ".next"  # a key that is made and not yet named by the trail
 IN_KEYRING = "the operating system's keyring"
 IN_FILE = f"the file {KEY_FILE} of the workspace"
 _HEAD = "PRIVATE+KEY"
 _RESTORE = "Restore the key from its backup; a new key would start a trail that nobody can tie to the old one."
+
+
+def keyring_allowed() -> bool:
+    """Whether keys may go to the operating system's keyring; WORKBENCH_NO_KEYRING says no."""
+    return not os.environ.get("WORKBENCH_NO_KEYRING")
+
+
+class KeptSigner(Signer):
+    """A signer whose key is fetched when it first signs: reading and verifying a trail need its public half only."""
+
+    def __init__(self, vkey: VerifierKey, load: Callable[[VerifierKey], Signer]) -> None:
+        """Name the public half; ``load`` fetches the key to it, and may raise a TrailError."""
+        self.vkey = vkey
+        self._load = load
+        self._loaded: Signer | None = None
+
+    @property
+    def kept_in(self) -> str:  # type: ignore[override]  # read-only here: where it is found is known once it is fetched
+        """Where the key lives, a sentence part for the operator."""
+        return self._fetched().kept_in
+
+    def __repr__(self) -> str:
+        return f"KeptSigner({self.vkey.name}, key {self.vkey.key_id.hex()})"
+
+    def follow(self, vkey: VerifierKey) -> None:
+        """Sign with this key from now on: another process may have changed it."""
+        if vkey != self.vkey:
+            self.vkey, self._loaded = vkey, None
+
+    def sign(self, size: int, root: bytes) -> str:
+        """As `Signer.sign`.
+
+        Raises:
+            TrailError: the key can't be fetched.
+        """
+        return self._fetched().sign(size, root)
+
+    def _fetched(self) -> Signer:
+        if self._loaded is None:
+            self._loaded = self._load(self.vkey)
+        return self._loaded
+
+
+def create_next_signer(origin: str, workspace_path: Path, *, keyring_allowed: bool) -> Signer:
+    """A new key beside the present one, in the same kind of place; `take_over` makes it the key once the trail says so.
+
+    Raises:
+        TrailError: it can't be kept.
+    """
+    path = workspace_path / KEY_FILE
+    ring = _real_keyring() if keyring_allowed and not path.exists() else None
+    if ring is not None and (made := _create_in_keyring(origin, ring, name=origin + NEXT)):
+        return made
+    (workspace_path / (KEY_FILE + NEXT)).unlink(missing_ok=True)  # of a change that was never made
+    return _create_in_file(origin, workspace_path / (KEY_FILE + NEXT))
+
+
+def take_over(origin: str, workspace_path: Path, *, keyring_allowed: bool, vkey: VerifierKey) -> Signer | None:
+    """Put the next key, if it is the one that the trail names, in the place of the present one, which is gone then."""
+    path, following = workspace_path / KEY_FILE, workspace_path / (KEY_FILE + NEXT)
+    signer = _from_file(origin, following)
+    if signer is not None and signer.vkey == vkey:
+        following.replace(path)
+        return _from_file(origin, path)
+    ring = _real_keyring() if keyring_allowed else None
+    signer = _from_keyring(origin, ring, name=origin + NEXT) if ring else None
+    if ring is None or signer is None or signer.vkey != vkey:
+        return None
+    text = ring.get_password(SERVICE, origin + NEXT)
+    ring.set_password(SERVICE, origin, text or "")
+    ring.delete_password(SERVICE, origin + NEXT)
+    return _from_keyring(origin, ring)
 
 
 def load_or_create_signer(
@@ -43,6 +117,9 @@ def load_or_create_signer(
     path = workspace_path / KEY_FILE
     ring = _real_keyring() if keyring_allowed else None
     signer = _from_file(origin, path) or (_from_keyring(origin, ring) if ring else None)
+    if expected_vkey is not None and (signer is None or signer.vkey != VerifierKey.parse(expected_vkey)):
+        expected = VerifierKey.parse(expected_vkey)  # a change of keys may have been cut off after the trail named the new one
+        signer = take_over(origin, workspace_path, keyring_allowed=keyring_allowed, vkey=expected) or signer
     if signer is None and expected_vkey is not None:
         raise TrailError("The key that signs this trail is in neither of its places.", _RESTORE)
     if signer is None:
@@ -107,11 +184,11 @@ def _real_keyring() -> KeyringBackend | None:
     return ring if ring.priority >= 1 else None
 
 
-def _from_keyring(origin: str, ring: KeyringBackend) -> Signer | None:
+def _from_keyring(origin: str, ring: KeyringBackend, *, name: str = "") -> Signer | None:
     from keyring.errors import KeyringError
 
     try:
-        text = ring.get_password(SERVICE, origin)
+        text = ring.get_password(SERVICE, name or origin)
     except (KeyringError, OSError, RuntimeError) as error:
         raise TrailError(
             f"The keyring can't be read ({type(error).__name__}).", "Unlock the keyring and run the command again."
@@ -119,15 +196,15 @@ def _from_keyring(origin: str, ring: KeyringBackend) -> Signer | None:
     return None if text is None else _signer(origin, text, kept_in=IN_KEYRING)
 
 
-def _create_in_keyring(origin: str, ring: KeyringBackend) -> Signer | None:
+def _create_in_keyring(origin: str, ring: KeyringBackend, *, name: str = "") -> Signer | None:
     """A new key in the keyring, read back; None where the keyring does not take it."""
     from keyring.errors import KeyringError
 
     try:
-        ring.set_password(SERVICE, origin, _key_text(origin, secrets.token_bytes(32)))
+        ring.set_password(SERVICE, name or origin, _key_text(origin, secrets.token_bytes(32)))
     except (KeyringError, OSError, RuntimeError):
         return None
-    return _from_keyring(origin, ring)
+    return _from_keyring(origin, ring, name=name)
 
 
 def _key_text(origin: str, seed: bytes) -> str:

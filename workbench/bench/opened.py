@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +15,12 @@ from workbench.evidence import EvidenceStore
 from workbench.org import OrgNotAllowedError
 from workbench.policy import Policy
 from workbench.settings import Operator, Settings
-from workbench.signing import load_or_create_signer
+from workbench.signing import KeptSigner, keyring_allowed, load_or_create_signer
 from workbench.store import mismatches, operators, records, trail_log
 from workbench.store.database import Store
 from workbench.store.trail_log import TrailWriter
 from workbench.suppression import SecretKeeper
+from workbench.trail import Signer, VerifierKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,15 +41,13 @@ class Opened:
 
         Raises:
             StoreError: the register can't be opened or has another version.
-            TrailError: the key that signs the trail is missing or can't be read.
+            TrailError: the key that signs a new trail can't be made.
         """
         self.settings = settings
         self._who = operator
         self.store = Store(settings.database)
         self.store.check_version()
-        self.store.keep_out(
-            SecretKeeper(settings.name, settings.folder, keyring_allowed=not os.environ.get("WORKBENCH_NO_KEYRING")).secret
-        )
+        self.store.keep_out(SecretKeeper(settings.name, settings.folder, keyring_allowed=keyring_allowed()).secret)
         self._desk = Desk(
             folder=settings.folder,
             store=self.store,
@@ -158,9 +156,13 @@ class Opened:
 
 
 def trail_writer(store: Store, settings: Settings, operator: Operator) -> TrailWriter:
-    """The trail as this operator writes it, under the key that it began with."""
+    """The trail as this operator writes it, under the key that it began with or that replaced it; fetched when it first signs."""
     with store.read() as tx:
-        vkey = trail_log.vkey(tx)
-    ring = not os.environ.get("WORKBENCH_NO_KEYRING")
-    signer = load_or_create_signer(settings.name, settings.folder, keyring_allowed=ring, expected_vkey=vkey)
+        text = trail_log.signing_vkey(tx)
+
+    def load(vkey: VerifierKey | None) -> Signer:
+        expected = vkey.text if vkey else None
+        return load_or_create_signer(settings.name, settings.folder, keyring_allowed=keyring_allowed(), expected_vkey=expected)
+
+    signer = load(None) if text is None else KeptSigner(VerifierKey.parse(text), load)
     return TrailWriter(actor=operator.name, actor_auth=operator.auth, clock=settings.clock, signer=signer)

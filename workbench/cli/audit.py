@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     trail.command("checkpoint")(trail_checkpoint)
     trail.command("proof")(trail_proof)
     trail.command("check")(trail_check)
+    trail.command("rotate-key")(trail_rotate_key)
     app.add_typer(trail, name="trail")
     operators = typer.Typer(help="Who may do what.", rich_markup_mode=None, no_args_is_help=True)
     operators.command("list")(operator_list)
@@ -148,6 +149,18 @@ def trail_check(
     if not problems:
         write(f"All {len(proof['events'])} events are in the tree that the checkpoint signs.\n")
     return code(problems)
+
+
+def trail_rotate_key(
+    ctx: typer.Context,
+    cause: Annotated[str, typer.Option("--cause", help="Why, in a few words; it stays on the trail.")] = "",
+) -> int:
+    """Replace the key that signs. The old key signs the new one in and is gone; for administrators."""
+    with opened(ctx) as wb:
+        write(wb.trail.rotate_key(cause=cause))
+        kept_in = wb.trail.key_kept_in
+    say(f"A new key signs from now on; it is kept in {kept_in}. Verify with the first key, as ever.")
+    return FINE
 
 
 def operator_list(ctx: typer.Context, form: FormatOption = "table") -> int:

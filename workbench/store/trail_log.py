@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from workbench.person import new_id
 from workbench.store import schema as s
 from workbench.store.database import Transaction
-from workbench.trail import SALT_BYTES, Event, Frontier, SealedEvent, Signer, seal
+from workbench.trail import SALT_BYTES, Event, Frontier, SealedEvent, Signer, VerifierKey, seal
 
 HASH_BYTES = 32
 VKEY = "trail.vkey"
+SIGNING_VKEY = "trail.signing_vkey"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,8 @@ class TrailWriter:
         known = tx.execute(sa.select(s.trail_checkpoint.c.note).where(s.trail_checkpoint.c.size == frontier.size)).scalar()
         if known is not None or frontier.size == 0:
             return known
+        if (signs := signing_vkey(tx)) is not None:
+            self.signer.follow(VerifierKey.parse(signs))
         note = self.signer.sign(frontier.size, frontier.root())
         tx.execute(sa.insert(s.trail_checkpoint).values(size=frontier.size, note=note, made_at=self.clock()))
         return note
@@ -182,8 +185,19 @@ def size(tx: Transaction) -> int:
 
 
 def vkey(tx: Transaction) -> str | None:
-    """The verifier key that this trail's checkpoints are signed with; None before it begins."""
+    """The verifier key that this trail began with, and is verified by; None before it begins."""
     return tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == VKEY)).scalar()
+
+
+def signing_vkey(tx: Transaction) -> str | None:
+    """The key that signs now: the first one, or what it was replaced by; None before the trail begins."""
+    return tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == SIGNING_VKEY)).scalar() or vkey(tx)
+
+
+def remember_signing_vkey(tx: Transaction, text: str) -> None:
+    """Note the key that signs from now on."""
+    tx.execute(sa.delete(s.setting).where(s.setting.c.name == SIGNING_VKEY))
+    tx.execute(sa.insert(s.setting).values(name=SIGNING_VKEY, value=text))
 
 
 def remember_vkey(tx: Transaction, text: str) -> None:

@@ -105,6 +105,15 @@ class Signer:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a signing key is not copied into files")
 
+    def follow(self, vkey: VerifierKey) -> None:
+        """Sign with this key from now on.
+
+        Raises:
+            TrailError: it is another key than this signer's.
+        """
+        if vkey != self.vkey:
+            raise TrailError("The key that signs the trail was changed meanwhile.", "Run the command again.")
+
     def sign(self, size: int, root: bytes) -> str:
         """The checkpoint of a tree of ``size`` leaves with this root (32 bytes), as a signed note."""
         body = f"{self.name}\n{size}\n{base64.b64encode(root).decode()}\n"

@@ -2,7 +2,7 @@
 
 | file | holds |
 |---|---|
-| events.jsonl | one line an event: exact leaf text, leaf hash, salt (hexadecimal) and payload text, null where erased |
+| events.jsonl | one line an event: the leaf's very bytes, its hash, the payload's very bytes, salt; null where erased |
 | checkpoints.txt | the signed notes, a blank line between two |
 | vkey.txt | the key they are signed with; an auditor compares it with the one announced earlier |
 | README.txt | how to verify it |
@@ -32,7 +32,7 @@ EXPORT_FORMAT = 1
 EVENTS, CHECKPOINTS, VKEY, MANIFEST = "events.jsonl", "checkpoints.txt", "vkey.txt", "manifest.json"
 EVIDENCE, VERIFIER, README = "evidence", "verify_trail.py", "README.txt"
 _LISTED = re.compile(r"events\.jsonl|checkpoints\.txt|vkey\.txt|README\.txt|verify_trail\.py|evidence/[0-9a-f]{64}")
-_LINE = {"leaf", "leaf_hash", "payload", "salt"}
+_EVENT = re.compile(rb'{"leaf":(.*?),"leaf_hash":"([0-9a-f]*)","payload":(.*),"salt":(?:null|"([0-9a-f]*)")}\n')
 _BLOCK = 1 << 20
 _HOW_TO_VERIFY = """\
 This folder holds an audit trail, with personal data in it: keep it closed.
@@ -186,27 +186,38 @@ def _file_sha256(path: Path) -> str:
 
 
 def _line(row: TrailRow) -> bytes:
-    """One event as a line; bytes that are not UTF-8 survive as lone surrogates, so that a damaged trail can be shown."""
-    value = {
-        "leaf": row.leaf_bytes.decode("utf-8", "surrogateescape"),
-        "leaf_hash": row.leaf_hash.hex(),
-        "payload": None if row.payload is None else row.payload.decode("utf-8", "surrogateescape"),
-        "salt": None if row.salt is None else row.salt.hex(),
-    }
-    return json.dumps(value).encode("ascii") + b"\n"
+    """One event as a line of JSON, leaf and payload as their very bytes: canonical JSON has no line breaks.
+
+    A row that was damaged so that a line can't carry it is written escaped, for everybody to see; no verifier takes it for an event.
+    """
+    leaf, payload = row.leaf_bytes, row.payload
+    if b"\n" in leaf or (payload is not None and (b"\n" in payload or payload == b"null")):
+        damaged = [part if part is None else part.decode("utf-8", "surrogateescape") for part in (leaf, payload)]
+        value = [damaged[0], row.leaf_hash.hex(), damaged[1], None if row.salt is None else row.salt.hex()]
+        return b'{"damaged":%b}\n' % json.dumps(value).encode("ascii")
+    salt = b"null" if row.salt is None else b'"%b"' % row.salt.hex().encode()
+    said = b"null" if payload is None else payload
+    return b'{"leaf":%b,"leaf_hash":"%b","payload":%b,"salt":%b}\n' % (leaf, row.leaf_hash.hex().encode(), said, salt)
 
 
 def _row(line: bytes) -> TrailRow:
     try:
-        value = json.loads(line.decode("ascii"))
-        if value.keys() == _LINE:
+        if match := _EVENT.fullmatch(line):
+            leaf, leaf_hash, payload, salt = match.groups()
             return TrailRow(
-                value["leaf"].encode("utf-8", "surrogateescape"),
-                bytes.fromhex(value["leaf_hash"]),
-                None if value["salt"] is None else bytes.fromhex(value["salt"]),
-                None if value["payload"] is None else value["payload"].encode("utf-8", "surrogateescape"),
+                leaf,
+                bytes.fromhex(leaf_hash.decode()),
+                None if salt is None else bytes.fromhex(salt.decode()),
+                None if payload == b"null" else payload,
             )
-    except (ValueError, TypeError, AttributeError, RecursionError):
+        leaf_text, hash_text, payload_text, salt_text = json.loads(line.decode("ascii"))["damaged"]
+        return TrailRow(
+            leaf_text.encode("utf-8", "surrogateescape"),
+            bytes.fromhex(hash_text),
+            None if salt_text is None else bytes.fromhex(salt_text),
+            None if payload_text is None else payload_text.encode("utf-8", "surrogateescape"),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass  # told below: such a line has no hash that fits
     return TrailRow(line, b"", None, None)
 

@@ -7,14 +7,14 @@ signed anew by someone who has the key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from workbench.errors import TrailError
-from workbench.trail.checkpoint import Checkpoint, VerifierKey, open_checkpoint
+from workbench.trail.checkpoint import Checkpoint, VerifierKey, open_checkpoint, parse_checkpoint
 from workbench.trail.event import read_event
-from workbench.trail.events import EvidenceStored, PersonErased
+from workbench.trail.events import EvidenceStored, KeyRotated, PersonErased
 from workbench.trail.leaf import Header, payload_digest, read_leaf
 from workbench.trail.tree import EMPTY_ROOT, Frontier, leaf_hash
 
@@ -58,8 +58,10 @@ def verify_trail(
 ) -> TrailVerdict:
     """Verify all rows, in order of seq, against the notes stored with them and notes kept elsewhere (``known``).
 
+    ``vkey`` is the log's first key; a key that its predecessor signed in is followed from there.
+
     Raises:
-        TrailError: a known checkpoint is unusable, so that nothing can be said: not a note, or not signed by ``vkey``.
+        TrailError: all else fits, and a known checkpoint is unusable: not a note, or not signed by the key of its time.
     """
     verification = TrailVerification(vkey, checkpoints=checkpoints, known=known)
     for row in rows:
@@ -70,45 +72,51 @@ def verify_trail(
 class TrailVerification:
     """A verification in progress: give it every row in order, then ask for the verdict.
 
-    Holds: `_next`, the seq that should come; `_frontier`, the tree of the rows so far; `_unexcused`, payloads missing that
-    no erasure has named yet; `_fits`, the last signed checkpoint that fits; `_broken`, once one did not.
+    Holds: `_next`, the seq that should come; `_frontier`, the tree of the rows so far; `_roots`, its root at every size that a
+    checkpoint names; `_unexcused`, payloads missing that no erasure has named yet; `_new_keys`, keys handed over, by the size of the
+    tree that the old key had to sign.
     """
 
     def __init__(self, vkey: VerifierKey, *, checkpoints: Iterable[str], known: Iterable[str] = ()) -> None:
         self._vkey = vkey
         self._problems: list[str] = []
         self._more_problems = 0
-        self._known = _by_size(open_checkpoint(note, vkey) for note in known)
-        self._checkpoints = _by_size(self._opened(checkpoints))
-        self._signed = max(self._checkpoints, default=0)
+        self._known, self._notes = tuple(known), tuple(checkpoints)
+        self._sizes = {size for note in (*self._known, *self._notes) if (size := _size_of(note)) is not None}
+        self._roots: dict[int, bytes] = {}
         self._frontier = Frontier()
         self._next = 0
         self._last_ts = ""
         self._unexcused: set[int] = set()
+        self._new_keys: dict[int, VerifierKey] = {}
         self._evidence: dict[str, int] = {}
-        self._fits = (0, EMPTY_ROOT)
-        self._broken = False
-        self._compare()
 
     def add(self, row: TrailRow) -> None:
         """Take the next row."""
         self._check_row(row)
         self._frontier = self._frontier.append(leaf_hash(row.leaf_bytes))
-        self._compare()
+        if self._frontier.size in self._sizes:
+            self._roots[self._frontier.size] = self._frontier.root()
 
     def verdict(self) -> TrailVerdict:
-        """What was found in all rows given so far."""
-        problems = [*self._problems, *self._end_problems()]
+        """What was found in all rows given so far.
+
+        Raises:
+            TrailError: all else fits, and a known checkpoint is unusable.
+        """
+        events = self._frontier.size
+        signatures = _Signatures(self._vkey, self._new_keys, self._roots)
+        problems = [*self._problems, *signatures.check(self._notes), *self._end_problems(signatures.covered)]
+        problems += self._known_problems(signatures, tell=bool(problems))
         if self._more_problems:
             problems.append(f"and {self._more_problems} more problems of these kinds")
-        events = self._frontier.size
         return TrailVerdict(
             ok=not problems,
             events=events,
-            size=self._fits[0],
-            root=self._fits[1],
+            size=signatures.fits,
+            root=self._roots.get(signatures.fits, EMPTY_ROOT),
             problems=tuple(problems),
-            unsigned=max(0, events - self._signed),
+            unsigned=max(0, events - signatures.covered),
             evidence=dict(self._evidence),
         )
 
@@ -117,13 +125,6 @@ class TrailVerification:
             self._problems.append(sentence)
         else:
             self._more_problems += 1
-
-    def _opened(self, notes: Iterable[str]) -> Iterable[Checkpoint]:
-        for place, note in enumerate(notes, start=1):
-            try:
-                yield open_checkpoint(note, self._vkey)
-            except TrailError as error:
-                self._problem(f"checkpoint {place} of the trail can't be trusted: {error}")
 
     def _check_row(self, row: TrailRow) -> None:
         try:
@@ -160,10 +161,12 @@ class TrailVerification:
             self._read(header, row.payload)
 
     def _read(self, header: Header, payload: bytes) -> None:
-        if header.action not in (EvidenceStored.action, PersonErased.action):
+        if header.action not in (EvidenceStored.action, PersonErased.action, KeyRotated.action):
             return  # the bytes are those that were written; their form was checked then, and is checked when shown
         try:
             event = read_event(header.action, payload)
+            if isinstance(event, KeyRotated):
+                self._new_keys[header.seq + 1] = VerifierKey.parse(event.vkey)
         except TrailError as error:
             self._problem(f"event {header.seq} can't be read: {error}")
             return
@@ -174,39 +177,90 @@ class TrailVerification:
             for digest in event.evidence:
                 self._evidence.pop(digest, None)
 
-    def _compare(self) -> None:
-        """Hold the tree of the rows so far against the checkpoints of this size."""
-        size = self._frontier.size
-        if size in self._known and self._known[size] != {self._frontier.root()}:
-            self._problem(f"the trail was rewritten: {_some(0, size)} differs from the known checkpoint of size {size}")
-        if size not in self._checkpoints or self._broken:
-            return
-        if self._checkpoints[size] == {self._frontier.root()}:
-            self._fits = (size, self._frontier.root())
-        else:
-            self._broken = True
-            span = _some(self._fits[0], size)
-            self._problem(f"the checkpoint of size {size} does not fit: {span} was changed, added or removed")
+    def _known_problems(self, signatures: _Signatures, *, tell: bool) -> list[str]:
+        """What the known checkpoints show; with ``tell`` an unusable one is a sentence among others, else nothing can be said."""
+        problems, events = list[str](), self._frontier.size
+        for note in self._known:
+            try:
+                known = signatures.opened(note)
+            except TrailError as error:
+                if not tell:
+                    raise
+                problems.append(f"a known checkpoint can't be compared: {error}")
+                continue
+            if known.size > events:
+                span = _span(events, known.size)
+                problems.append(f"{span} missing: the known checkpoint of size {known.size} covers more than the trail has")
+            elif self._roots.get(known.size, EMPTY_ROOT) != known.root:
+                span = _some(0, known.size)
+                problems.append(f"the trail was rewritten: {span} differs from the known checkpoint of size {known.size}")
+            elif known.size not in signatures.sizes:
+                problems.append(f"the trail's own checkpoint of size {known.size}, which is known, was removed")
+        return problems
 
-    def _end_problems(self) -> Iterable[str]:
+    def _end_problems(self, covered: int) -> Iterable[str]:
         events = self._frontier.size
         if not events:
             yield "the trail has no events"
         for seq in sorted(self._unexcused)[:MOST_PROBLEMS]:
             yield f"event {seq} was changed: its payload is missing and no erasure names it"
-        if (largest := max(self._known, default=0)) > events:
-            yield f"{_span(events, largest)} missing: the known checkpoint of size {largest} covers more than the trail has"
-        if self._signed > events:
-            yield f"{_span(events, self._signed)} missing: the checkpoint of size {self._signed} covers more than there is"
-        if self._signed < events:
-            yield f"{_span(self._signed, events)} not vouched for: no signed checkpoint covers this part of the trail"
+        if covered > events:
+            yield f"{_span(events, covered)} missing: the checkpoint of size {covered} covers more than there is"
+        if covered < events:
+            yield f"{_span(covered, events)} not vouched for: no signed checkpoint covers this part of the trail"
 
 
-def _by_size(checkpoints: Iterable[Checkpoint]) -> dict[int, set[bytes]]:
-    sizes: dict[int, set[bytes]] = {}
-    for checkpoint in checkpoints:
-        sizes.setdefault(checkpoint.size, set()).add(checkpoint.root)
-    return sizes
+class _Signatures:
+    """The trail's own checkpoints against its tree, and which key signs for which size.
+
+    Holds: `keys`, {size from which a key signs: key}; `covered`, the largest size signed; `fits`, the last that fits the tree.
+    """
+
+    def __init__(self, vkey: VerifierKey, handed: Mapping[int, VerifierKey], roots: Mapping[int, bytes]) -> None:
+        self.keys = {0: vkey}
+        self.covered = self.fits = 0
+        self.sizes: set[int] = set()
+        self._handed, self._roots, self._broken = dict(handed), roots, False
+
+    def opened(self, note: str) -> Checkpoint:
+        """A checkpoint, after the signature by the key for its size was verified."""
+        size = parse_checkpoint(note).size
+        return open_checkpoint(note, self.keys[max(start for start in self.keys if start <= size)])
+
+    def check(self, notes: Iterable[str]) -> Iterator[str]:
+        """A sentence for each that does not fit; keys that were signed in are taken over."""
+        for place, note in enumerate(notes, start=1):
+            try:
+                signed = self.opened(note)
+            except TrailError as error:
+                yield f"checkpoint {place} of the trail can't be trusted: {error}"
+                continue
+            if signed.size <= self.covered:
+                yield f"checkpoint {place} of the trail is out of its order"
+            self.covered = max(self.covered, signed.size)
+            self.sizes.add(signed.size)
+            yield from self._compared(signed)
+        for size in self._handed:
+            yield f"event {size - 1} names a new key, but the old one did not sign there"
+
+    def _compared(self, signed: Checkpoint) -> Iterator[str]:
+        if self._broken or signed.size not in self._roots:
+            return  # after the first misfit every root is another; one beyond the end is told elsewhere
+        if self._roots[signed.size] != signed.root:
+            self._broken = True
+            span = _some(self.fits, signed.size)
+            yield f"the checkpoint of size {signed.size} does not fit: {span} was changed, added or removed"
+            return
+        self.fits = signed.size
+        if signed.size in self._handed:
+            self.keys[signed.size + 1] = self._handed.pop(signed.size)
+
+
+def _size_of(note: str) -> int | None:
+    try:
+        return parse_checkpoint(note).size
+    except TrailError:
+        return None
 
 
 def _span(start: int, stop: int) -> str:

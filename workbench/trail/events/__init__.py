@@ -5,6 +5,7 @@ from __future__ import annotations
 from workbench.trail.events.audit import (
     AccessReported,
     CheckpointIdle,
+    KeyRotated,
     ReportErased,
     ReportIssued,
     TrailExported,
@@ -86,6 +87,7 @@ __all__ = [
     "Finding",
     "FollowUpChecked",
     "IntendedRow",
+    "KeyRotated",
     "MismatchFound",
     "MismatchResolved",
     "OperatorGranted",

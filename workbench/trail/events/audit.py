@@ -43,5 +43,18 @@ class TrailExported(Event, action="trail_exported"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeyRotated(Event, action="key_rotated"):
+    """The signing was handed to a new key: ``vkey`` counts from the event after this one, if the old key signed the tree up to here.
+
+    Whoever holds only the first key follows these events from key to key; a key that its predecessor did not sign in counts nothing.
+    """
+
+    old_vkey: str
+    vkey: str
+    key_kept_in: str
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointIdle(Event, action="checkpoint_idle"):
     """Nothing happened; a checkpoint was signed all the same, so that silence can be told from deletion."""
