@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from workbench import audit, verify_trail
+from workbench.access import check_proof
 from workbench.bench import Workbench
 from workbench.errors import NotAllowedError, TrailError
+from workbench.person import Person, new_id
 from workbench.signing import KEY_FILE, NEXT, load_or_create_signer
+from workbench.store import people
 
 
 @pytest.fixture
@@ -47,6 +51,25 @@ def test_after_two_changes_the_first_key_still_verifies_everything(wb: Workbench
     (tmp_path / "after").write_text(after, encoding="utf-8")
     folder = wb.trail.export(tmp_path / "export")
     assert verified_alone(folder, first, tmp_path / "before", tmp_path / "after")[0] == 0
+
+
+def test_one_person_s_proof_leads_from_the_first_key_to_the_newest(wb: Workbench) -> None:
+    with wb.store.write() as tx:
+        person = Person(person_id=new_id(), email="ann@example.org", email_as_given="ann@example.org", version=1)
+        people.add(tx, person, at=datetime(2026, 11, 2, 9, tzinfo=UTC))
+    wb.unsubscribe("ann@example.org")
+    for cause in ("a year is over", "again"):
+        wb.trail.rotate_key(cause=cause)
+    proof = wb.trail.proof("ann@example.org")
+    assert (len(proof["key_changes"]), len(proof["events"])) == (2, 1)
+    assert check_proof(proof, wb.trail.vkey) == ()
+    for change in proof["key_changes"]:
+        whole, change["event"]["payload"]["vkey"] = change["event"]["payload"]["vkey"], wb.trail.vkey
+        with pytest.raises(TrailError, match="did not sign it in"):
+            check_proof(proof, wb.trail.vkey)
+        change["event"]["payload"]["vkey"] = whole
+    with pytest.raises(TrailError, match="is not signed by key"):
+        check_proof(proof | {"key_changes": proof["key_changes"][:1]}, wb.trail.vkey)
 
 
 def test_a_workbench_that_was_open_all_the_time_signs_with_the_new_key(wb: Workbench) -> None:

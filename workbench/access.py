@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,8 @@ def check_proof(proof: Any, vkey: str) -> tuple[str, ...]:
         TrailError: this is no such file, no verifier key, or the checkpoint is not signed by it: nothing can be told.
     """
     try:
-        checkpoint = open_checkpoint(proof["checkpoint"], VerifierKey.parse(vkey))
+        key = _followed(VerifierKey.parse(vkey), proof.get("key_changes", ()))
+        checkpoint = open_checkpoint(proof["checkpoint"], key)
         entries = [_entry(event) for event in proof["events"]]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise TrailError("This is no file of events with their proofs.", "Name the trail.json of an access report.") from None
@@ -95,6 +97,24 @@ def check_proof(proof: Any, vkey: str) -> tuple[str, ...]:
         elif salt is not None and payload_digest(salt, canonical(payload, "the payload")) != header.payload_sha256:
             problems.append(f"the payload of event {header.seq} is not the one that was written")
     return tuple(problems)
+
+
+def _followed(key: VerifierKey, changes: Iterable[dict[str, Any]]) -> VerifierKey:
+    """The key that signs after these changes: each is the last event of a tree that the key before it signed.
+
+    Raises:
+        TrailError: a change that the key before it did not sign in.
+    """
+    for change in changes:
+        signed = open_checkpoint(change["checkpoint"], key)
+        leaf, salt, payload, path = _entry(change["event"])
+        header = read_leaf(leaf)
+        digest = payload_digest(salt or b"", canonical(payload, "the payload"))
+        included = inclusion_holds(leaf_hash(leaf), header.seq, size=signed.size, proof=path, root=signed.root)
+        if not included or header.seq != signed.size - 1 or header.action != "key_rotated" or digest != header.payload_sha256:
+            raise TrailError(f"Event {header.seq} names a new key, but the key before it did not sign it in.")
+        key = VerifierKey.parse(payload["vkey"])
+    return key
 
 
 def _entry(event: dict[str, Any]) -> tuple[bytes, bytes | None, Any, list[bytes]]:

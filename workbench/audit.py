@@ -20,7 +20,6 @@ from workbench.trail import (
     events,
     inclusion_proof,
     leaf_hash,
-    parse_checkpoint,
     read_leaf,
     verify_trail,
     write_export,
@@ -188,7 +187,8 @@ class Audit:
     def proof(self, person: str) -> dict[str, Any]:
         """That one person's events are on the trail, without showing anybody else's.
 
-        Returns checkpoint, vkey and, for each event, its leaf text, salt, payload and inclusion proof (hexadecimal hashes).
+        Returns checkpoint, vkey (the trail's first key) and, for each event, its leaf text, salt, payload and inclusion proof
+        (hexadecimal hashes); ``key_changes`` holds for each later key the event that names it and the checkpoint that signed it in.
 
         Raises:
             InputError: nobody, or several people, are named so.
@@ -196,11 +196,14 @@ class Audit:
         self.checkpoint()
         with self._desk.store.read() as tx:
             person_id = people.find(tx, person).person_id
-            note = trail_log.checkpoints(tx)[-1][1]
-            size = parse_checkpoint(note).size
+            notes = {size: note for size, note, _ in trail_log.checkpoints(tx)}
+            size = max(notes)
             hashes = [leaf_hash(e.leaf_bytes) for e in trail_log.events(tx)][:size]
             mine = list(trail_log.events(tx, person_id=person_id))
-        return {"checkpoint": note, "vkey": self.vkey, "events": [_proven(e, hashes) for e in mine if e.seq < size]}
+            rotations = list(trail_log.events(tx, action=events.KeyRotated.action))
+        changes = [{"checkpoint": notes[e.seq + 1], "event": _proven(e, hashes[: e.seq + 1])} for e in rotations]
+        proven = [_proven(e, hashes) for e in mine if e.seq < size]
+        return {"checkpoint": notes[size], "vkey": self.vkey, "key_changes": changes, "events": proven}
 
 
 def _proven(event: StoredEvent, hashes: list[bytes]) -> dict[str, Any]:
