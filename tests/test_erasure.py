@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -313,6 +315,25 @@ def test_an_erasure_that_was_broken_off_is_finished(wb: Workbench, monkeypatch: 
     assert traces(wb.workspace, [4]) == {}
     assert wb.trail.verify().ok
     assert wb.trail.verify().events == len(wb.trail.events(newest=None))
+
+
+def test_what_another_process_holds_up_is_said_and_finished_later(wb: Workbench) -> None:
+    def impatient(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA busy_timeout=200")
+
+    sa.event.listen(wb.store.engine, "connect", impatient)
+    wb.store.close()
+    reader = sqlite3.connect(wb.workspace / "register.db")  # as an open JupyterLab does
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM person WHERE erased_at IS NULL").fetchone() == (PEOPLE,)
+    done = wb.erase(address(5))
+    (line,) = [line.detail for line in done.remains if line.what == "register"]
+    assert line.endswith("then run `workbench erase --due`.")
+    with pytest.raises(StoreError):
+        wb.erase_due()
+    reader.close()
+    wb.erase_due()
+    assert traces(wb.workspace, [5]) == {}
 
 
 def test_salesforce_is_told_and_told_about(world: Callable[..., World]) -> None:
