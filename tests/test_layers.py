@@ -44,7 +44,7 @@ FLOORS = (
         "credentials",
     ),
     ("desk",),
-    ("evidence", "signing"),
+    ("anchors", "evidence", "signing"),
     ("scratch_org",),
     ("store", "salesforce", "settings"),
     ("mismatch", "resubscription", "suppression"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import anchors
 from workbench.desk import Desk
 from workbench.errors import NotAllowedError, TrailError
 from workbench.signing import create_next_signer, keyring_allowed, take_over
@@ -144,6 +145,14 @@ class Audit:
         if note is None:
             raise TrailError("this trail has no events yet")
         return note
+
+    def keep_checkpoint(self, file: Path, note: str) -> bool:
+        """Add a checkpoint to a file outside the workspace; False where it is its last one already.
+
+        Raises:
+            TrailError: the file lies in the workspace, holds something else, or can't be written.
+        """
+        return anchors.add_to_file(file, note, workspace=self._desk.folder)
 
     def newest_checkpoint(self) -> str:
         """The newest signed note, as reports print it; "" before the first."""

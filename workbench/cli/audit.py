@@ -92,13 +92,19 @@ def trail_verify(
     ] = None,
 ) -> int:
     """Verify the whole trail. Every event, payload and checkpoint; exit code 1 when anything does not fit."""
-    notes = [text_file(path, what="the checkpoint file") for path in known or ()]
+    from workbench.trail import parse_checkpoint, split_notes
+
+    notes = [note for path in known or () for note in split_notes(text_file(path, what="the checkpoint file").strip() + "\n")]
     with opened(ctx) as wb:
         verdict = wb.trail.verify(known=notes)
     for problem in verdict.problems:
         write(f"{sentence(problem)}\n")
     if verdict.ok:
         write(f"The trail is intact: {verdict.events} events, the last signed checkpoint covers {verdict.size}.\n")
+        for size in sorted({parse_checkpoint(note).size for note in notes}):
+            write(
+                f"The known checkpoint of size {size} fits: none of the first {size} events was changed or removed since it was signed.\n"
+            )
     return code(not verdict.ok)
 
 
@@ -115,10 +121,20 @@ def trail_export(
     return FINE
 
 
-def trail_checkpoint(ctx: typer.Context) -> int:
+def trail_checkpoint(
+    ctx: typer.Context,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="Add it to a file outside the workspace as well; nothing is overwritten."),
+    ] = None,
+) -> int:
     """Sign the trail and print the checkpoint. Keep it where nobody here can change it."""
     with opened(ctx) as wb:
         note = wb.trail.checkpoint()
+        if to is not None and wb.trail.keep_checkpoint(to, note):
+            say(
+                f"The checkpoint was added to {to}; workbench trail verify --known {shlex.quote(str(to))} compares the trail with it."
+            )
     write(note)
     return FINE
 
