@@ -79,7 +79,7 @@ class Desk:
 
     def resubscribe(self, email: str, at: datetime) -> None:
         with self.store.write() as tx:
-            people.close_unsubscribes(tx, people.find(tx, email).person_id, intent_id="batch", at=at)
+            people.close_unsubscribes(tx, {people.find(tx, email).person_id: "batch"}, at=at)
 
     def dump(self) -> list[str]:
         """Every row of the register."""
@@ -627,7 +627,7 @@ def test_no_sequence_of_imports_loses_an_opt_out(template: Path, tmp_path_factor
         if kind == "resubscribe":
             for person in desk.everyone()[:2]:
                 with desk.store.write() as tx:
-                    people.close_unsubscribes(tx, person.person_id, intent_id="batch", at=at)
+                    people.close_unsubscribes(tx, {person.person_id: "batch"}, at=at)
             continue
         take(desk, kind, rows, at)
         after = {e.unsubscribe_id: e for e in desk.episodes()}

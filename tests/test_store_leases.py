@@ -38,44 +38,44 @@ def test_only_what_is_free_is_taken(tx: Transaction) -> None:
 def test_taking_again_prolongs_under_the_same_token(tx: Transaction) -> None:
     take(tx, "ann", holder="batch")
     assert take(tx, "ann", holder="batch", now=NOW + timedelta(minutes=4)) == {"ann": 1}
-    assert leases.valid(tx, "ann", holder="batch", token=1, now=LATER)
+    assert leases.valid(tx, {"ann": 1}, holder="batch", now=LATER)
 
 
 def test_an_expired_lease_goes_to_another_under_a_new_token(tx: Transaction) -> None:
     take(tx, "ann", holder="batch")
-    assert not leases.valid(tx, "ann", holder="batch", token=1, now=LATER)
+    assert not leases.valid(tx, {"ann": 1}, holder="batch", now=LATER)
     assert leases.held(tx, ["ann"], now=LATER) == frozenset()
     assert take(tx, "ann", holder="sync", now=LATER) == {"ann": 2}
-    assert not leases.valid(tx, "ann", holder="batch", token=1, now=LATER)
-    assert leases.valid(tx, "ann", holder="sync", token=2, now=LATER)
+    assert not leases.valid(tx, {"ann": 1}, holder="batch", now=LATER)
+    assert leases.valid(tx, {"ann": 2}, holder="sync", now=LATER)
 
 
 def test_who_comes_back_late_never_holds_the_old_token(tx: Transaction) -> None:
     take(tx, "ann", holder="batch")
     take(tx, "ann", holder="sync", now=LATER)
-    leases.release(tx, ["ann"], holder="sync")
+    leases.release(tx, holder="sync")
     assert take(tx, "ann", holder="batch", now=LATER) == {"ann": 3}
-    assert not leases.valid(tx, "ann", holder="batch", token=1, now=LATER)
+    assert not leases.valid(tx, {"ann": 1}, holder="batch", now=LATER)
 
 
 def test_a_lease_ends_at_its_moment(tx: Transaction) -> None:
     take(tx, "ann", holder="batch")
-    assert leases.valid(tx, "ann", holder="batch", token=1, now=NOW + LASTING - timedelta(milliseconds=1))
-    assert not leases.valid(tx, "ann", holder="batch", token=1, now=NOW + LASTING)
+    assert leases.valid(tx, {"ann": 1}, holder="batch", now=NOW + LASTING - timedelta(milliseconds=1))
+    assert not leases.valid(tx, {"ann": 1}, holder="batch", now=NOW + LASTING)
     assert take(tx, "ann", holder="sync", now=NOW + LASTING) == {"ann": 2}
 
 
 def test_only_the_holder_gives_back(tx: Transaction) -> None:
     take(tx, "ann", holder="batch")
-    leases.release(tx, ["ann"], holder="sync")
+    leases.release(tx, holder="sync")
     assert leases.held(tx, ["ann"], now=NOW) == {"ann"}
-    leases.release(tx, ["ann"], holder="batch")
+    leases.release(tx, holder="batch")
     assert leases.held(tx, ["ann"], now=NOW) == frozenset()
-    assert not leases.valid(tx, "ann", holder="batch", token=1, now=NOW)
-    assert not leases.valid(tx, "nobody", holder="batch", token=1, now=NOW)
+    assert not leases.valid(tx, {"ann": 1}, holder="batch", now=NOW)
+    assert not leases.valid(tx, {"nobody": 1}, holder="batch", now=NOW)
 
 
 def test_nobody_is_asked_for(tx: Transaction) -> None:
     assert take(tx, holder="batch") == {}
     assert leases.held(tx, [], now=NOW) == frozenset()
-    leases.release(tx, [], holder="batch")
+    leases.release(tx, holder="batch")

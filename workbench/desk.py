@@ -72,10 +72,9 @@ class Files:
 def _withdrawals(tx: Transaction, person_ids: Sequence[str]) -> dict[str, datetime]:
     """When each person last took a consent back or refused one, by any consent on file."""
     found: dict[str, datetime] = {}
-    for person_id, held in consents.of_people(tx, person_ids).items():
-        moments = [moment for consent in held if (moment := consent.taken_back_at) is not None]
-        if moments:
-            found[person_id] = max(moments)
+    for consent in consents.taken_back(tx, person_ids):
+        if (moment := consent.taken_back_at) is not None:
+            found[consent.person_id] = max(moment, found.get(consent.person_id, moment))
     return found
 
 
@@ -106,8 +105,7 @@ def read_people(desk: Desk, some: Sequence[Person], record_ids: Iterable[str]) -
 def check_evidence(desk: Desk, consent_ids: Sequence[str]) -> dict[str, EvidenceCheck]:
     """Re-hash every evidence file of these consents, each once, outside any transaction; by digest."""
     with desk.store.read() as tx:
-        chosen = consents.by_ids(tx, consent_ids)
-    digests = {e.sha256 for consent in chosen.values() for e in consent.evidence}
+        digests = consents.digests_of(tx, consent_ids)
     return {d: EvidenceCheck(sha256=d, state=desk.evidence.check(d)) for d in digests}
 
 

@@ -253,7 +253,7 @@ class _Sync:
         """Give the leases back."""
         if self.held:
             with self.desk.store.write() as tx:
-                leases.release(tx, sorted(self.held), holder=self.holder)
+                leases.release(tx, holder=self.holder)
 
 
 def _ticked(row: OrgRow, history: Sequence[FieldChange]) -> FieldChange | None:

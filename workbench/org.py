@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 from workbench.errors import WorkbenchError
+from workbench.person import normalize_address
 
 T = TypeVar("T")
 OBJECTS = ("Lead", "Contact")
@@ -86,6 +89,30 @@ class Reading:
     history: tuple[FieldChange, ...]
     missing: frozenset[str]
     server_time: datetime
+
+    @cached_property
+    def by_id(self) -> Mapping[str, OrgRow]:
+        """Every row by each id that it goes by; its own record id counts before what is another row's second one."""
+        return {known: row for row in self.rows for known in row.ids} | {row.record_id: row for row in self.rows}
+
+    @cached_property
+    def by_address(self) -> Mapping[str, tuple[OrgRow, ...]]:
+        """The rows that carry each normalised address; a reading is of hundreds of people, and each is looked for in it."""
+        found: dict[str, list[OrgRow]] = defaultdict(list)
+        for row in self.rows:
+            found[normalize_address(row.email)].append(row)
+        return {address: tuple(rows) for address, rows in found.items()}
+
+    @cached_property
+    def _changes(self) -> Mapping[str, tuple[FieldChange, ...]]:
+        found: dict[str, list[FieldChange]] = defaultdict(list)
+        for change in self.history:
+            found[change.record_id].append(change)
+        return {record_id: tuple(changes) for record_id, changes in found.items()}
+
+    def history_of(self, record_ids: Iterable[str]) -> tuple[FieldChange, ...]:
+        """The history of some rows; of each row in the order of ``history``."""
+        return tuple(change for record_id in record_ids for change in self._changes.get(record_id, ()))
 
 
 @dataclass(frozen=True, kw_only=True)

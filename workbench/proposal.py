@@ -224,7 +224,7 @@ def _judge(
                 files=files,
                 consent=consent,
                 rows=rows,
-                history=reading.history,
+                history=reading.history_of(r.record_id for r in rows),
                 missing=reading.missing,
                 evidence=evidence,
                 unwritable=unwritable,

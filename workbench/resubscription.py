@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from workbench.consent import Consent
 from workbench.eligibility import Verdict
 from workbench.org import ConditionalClear, FieldChange, OrgRow, Reading
-from workbench.person import Person, normalize_address
+from workbench.person import Person
 from workbench.policy import Policy
 
 PATCHES_A_CALL = 25  # Salesforce: subrequests of one composite
@@ -190,19 +190,33 @@ def consent_digest(consent: Consent | None) -> str:
     """SHA-256 over every field of a consent and its evidence; "" without one."""
     if consent is None:
         return ""
-    fields = {name: value for name, value in asdict(consent).items() if name != "evidence"}
-    text = json.dumps([fields, sorted(e.sha256 for e in consent.evidence)], sort_keys=True, default=str)
+    values = {f.name: getattr(consent, f.name) for f in fields(consent) if f.name != "evidence"}
+    text = json.dumps([values, sorted(e.sha256 for e in consent.evidence)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def plan_digest(*, batch_id: str, reason: str, policy_digest: str, intents: Sequence[Intent]) -> str:
-    """SHA-256 over everything the plan decides on: people, versions, consents, verdicts, org records, reason and policy."""
-    people = [
-        [i.person_id, i.person_version, i.consent_id, i.consent_digest, list(i.findings), list(i.planned_rows)]
-        for i in sorted(intents, key=lambda i: i.position)
-    ]
-    text = json.dumps([batch_id, reason, policy_digest, people], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def plan_digest(*, batch_id: str, reason: str, policy_digest: str, intents: Iterable[Intent]) -> str:
+    """SHA-256 over everything the plan decides on: people, versions, consents, verdicts, org records, reason and policy.
+
+    ``intents`` in the order of their positions, taken one after the other: a batch may have 100,000 people.
+
+    Raises:
+        RuntimeError: they come in another order.
+    """
+    digest = hashlib.sha256(_canonical([batch_id, reason, policy_digest])[:-1] + b",[")
+    last: int | None = None
+    for number, i in enumerate(intents):
+        if last is not None and i.position <= last:
+            raise RuntimeError("a plan's digest is taken over its people in the order of their positions")
+        last = i.position
+        person = [i.person_id, i.person_version, i.consent_id, i.consent_digest, list(i.findings), list(i.planned_rows)]
+        digest.update((b"," if number else b"") + _canonical(person))
+    digest.update(b"]]")
+    return digest.hexdigest()
+
+
+def _canonical(value: list[Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def calls_for(row_counts: Sequence[int]) -> int:
@@ -260,22 +274,19 @@ def linked_rows(reading: Reading, person: Person, known_ids: Iterable[str]) -> t
 
     Deleted rows of the address count as well, because their opt-outs do; and so does an opted-out row of a former address.
     """
-    ids = set(known_ids)
-    mine = {r.record_id: r for r in reading.rows if ids.intersection(r.ids) or _carries_address(r, person)}
-    everything = {r.record_id: r for r in reading.rows}
-    while heirs := {i for r in mine.values() for i in heirs_of(r) if i in everything and i not in mine}:
-        mine |= {i: everything[i] for i in heirs}
-    return tuple(r for r in reading.rows if r.record_id in mine)
+    everything = reading.by_id
+    mine = {everything[known].record_id for known in known_ids if known in everything}
+    mine.update(row.record_id for row in reading.by_address.get(person.email, ()))
+    for former in person.former_emails:
+        mine.update(row.record_id for row in reading.by_address.get(former, ()) if row.opted_out)
+    while heirs := {everything[i].record_id for m in mine for i in heirs_of(everything[m]) if i in everything} - mine:
+        mine |= heirs
+    return tuple(everything[record_id] for record_id in sorted(mine))
 
 
 def heirs_of(row: OrgRow) -> tuple[str, ...]:
     """The ids of the records that a row was merged or converted into."""
     return tuple(i for i in (row.merged_into, row.converted_contact_id) if i)
-
-
-def _carries_address(row: OrgRow, person: Person) -> bool:
-    address = normalize_address(row.email)
-    return address == person.email or (row.opted_out and address in person.former_emails)
 
 
 @dataclass(frozen=True)

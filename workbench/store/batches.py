@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -13,18 +13,16 @@ import sqlalchemy as sa
 from workbench.errors import BatchError
 from workbench.resubscription import FINAL, BaseRow, Batch, Intent, State, plan_digest
 from workbench.store import schema as s
-from workbench.store.database import Transaction
+from workbench.store.database import Transaction, portions
 
 _BATCH_COLUMNS = [s.batch.c[f.name] for f in fields(Batch)]
 
 
 def add(tx: Transaction, batch: Batch, intents: Sequence[Intent]) -> tuple[str, ...]:
     """A new batch. People that another open batch holds are left out; returns their ids, and adds nothing if there are any."""
-    wanted = [i.person_id for i in intents if i.state not in FINAL]
-    taken = sa.select(s.intent.c.person_id).where(s.intent.c.person_id.in_(wanted), s.intent.c.holds_person)
-    busy = tuple(tx.execute(taken.order_by(s.intent.c.person_id)).scalars())
+    busy = open_batches_of(tx, [i.person_id for i in intents if i.state not in FINAL])
     if busy:
-        return busy
+        return tuple(sorted(busy))
     tx.execute(sa.insert(s.batch).values({f.name: getattr(batch, f.name) for f in fields(Batch)}))
     if intents:
         tx.execute(sa.insert(s.intent), [_as_row(i) for i in intents])
@@ -67,10 +65,25 @@ def intents(
     tx: Transaction, batch_id: str, *, states: Iterable[State] | None = None, after: int = -1, limit: int | None = None
 ) -> tuple[Intent, ...]:
     """The intents of a batch in order: those in some states only, behind a position, at most so many."""
-    query = sa.select(s.intent).where(s.intent.c.batch_id == batch_id, s.intent.c.position > after).order_by(s.intent.c.position)
+    query = _in_order(batch_id).where(s.intent.c.position > after)
     if states is not None:
         query = query.where(s.intent.c.state.in_([str(state) for state in states]))
     return tuple(_from_row(r) for r in tx.execute(query.limit(limit)).mappings())
+
+
+def one_by_one(tx: Transaction, batch_id: str) -> Iterator[Intent]:
+    """All intents of a batch in order, read as they are asked for."""
+    for row in tx.execute(_in_order(batch_id).execution_options(yield_per=1000)).mappings():
+        yield _from_row(row)
+
+
+def person_ids(tx: Transaction, batch_id: str) -> tuple[str, ...]:
+    """Everybody in a batch, in order."""
+    return tuple(tx.execute(_in_order(batch_id).with_only_columns(s.intent.c.person_id)).scalars())
+
+
+def _in_order(batch_id: str) -> sa.Select[Any]:
+    return sa.select(s.intent).where(s.intent.c.batch_id == batch_id).order_by(s.intent.c.position)
 
 
 def resubscribed(tx: Transaction) -> tuple[Intent, ...]:
@@ -92,22 +105,47 @@ def by_state(tx: Transaction, batch_id: str) -> Counter[State]:
 
 def open_batches_of(tx: Transaction, person_ids: Iterable[str], *, other_than: str = "") -> dict[str, str]:
     """For each person that an open batch holds, the id of that batch."""
-    held = s.intent.c.person_id.in_(list(person_ids)) & s.intent.c.holds_person & (s.intent.c.batch_id != other_than)
-    return {r.person_id: r.batch_id for r in tx.execute(sa.select(s.intent.c.person_id, s.intent.c.batch_id).where(held))}
+    held = sa.select(s.intent.c.person_id, s.intent.c.batch_id).where(s.intent.c.holds_person, s.intent.c.batch_id != other_than)
+    return {
+        r.person_id: r.batch_id for ids in portions(person_ids) for r in tx.execute(held.where(s.intent.c.person_id.in_(ids)))
+    }
 
 
-def move(tx: Transaction, intent: Intent, to: State, *, expected: Iterable[State], at: datetime, **values: Any) -> None:
-    """Move a person's intent to another state; a final state lets the person go.
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """A person's intent goes from one of the ``expected`` states to another, with further columns to set."""
+
+    intent_id: str
+    to: State
+    expected: tuple[State, ...]
+    values: dict[str, Any]
+
+    @property
+    def alike(self) -> tuple[State, tuple[State, ...], tuple[str, ...]]:
+        """Moves that are alike in this are written by one statement."""
+        return self.to, self.expected, tuple(sorted(self.values))
+
+
+def move(tx: Transaction, moves: Iterable[Move], *, at: datetime) -> None:
+    """Move people's intents to other states; a final state lets the person go. An intent moves once in a transaction.
 
     Raises:
-        RuntimeError: the intent is in none of the expected states.
+        RuntimeError: one of them is in none of the states that lead there.
     """
-    if "base" in values:
-        values["base"] = [row.as_json() for row in values["base"]]
-    mine = (s.intent.c.intent_id == intent.intent_id) & s.intent.c.state.in_([str(state) for state in expected])
-    holds = {"holds_person": False} if to in FINAL else {}
-    if tx.execute(sa.update(s.intent).where(mine).values(state=str(to), changed_at=at, **holds, **values)).rowcount != 1:
-        raise RuntimeError(f"intent {intent.intent_id} can't become {to}: it is in none of the states that lead there")
+    kinds: dict[Any, list[Move]] = defaultdict(list)
+    for one in moves:
+        kinds[one.alike].append(one)
+    for (to, expected, _), some in kinds.items():
+        from_there = sa.or_(*(s.intent.c.state == str(state) for state in expected))  # a list could not be bound many times
+        mine = (s.intent.c.intent_id == sa.bindparam("moved")) & from_there
+        holds = {"holds_person": False} if to in FINAL else {}
+        change = sa.update(s.intent).where(mine).values(state=str(to), changed_at=at, **holds)
+        if tx.execute(change, [{"moved": one.intent_id, **_columns(one.values)} for one in some]).rowcount != len(some):
+            raise RuntimeError(f"an intent can't become {to}: it is in none of the states that lead there")
+
+
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    return values | ({"base": [row.as_json() for row in values["base"]]} if "base" in values else {})
 
 
 def let_go(tx: Transaction, batch_id: str) -> None:
@@ -117,7 +155,7 @@ def let_go(tx: Transaction, batch_id: str) -> None:
 
 def digest_now(tx: Transaction, batch: Batch) -> str:
     """The digest of the plan as the register holds it at this moment; differs from the approved one if anything was changed."""
-    planned = intents(tx, batch.batch_id)
+    planned = one_by_one(tx, batch.batch_id)
     return plan_digest(batch_id=batch.batch_id, reason=batch.reason, policy_digest=batch.policy_digest, intents=planned)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import cache
-from itertools import islice
 from typing import Any, get_type_hints
 
 import sqlalchemy as sa
@@ -20,9 +19,8 @@ from workbench.errors import InputError
 from workbench.store import consent_states
 from workbench.store import schema as s
 from workbench.store.consent_states import ConsentState
-from workbench.store.database import Transaction
+from workbench.store.database import Transaction, portions
 
-IDS_A_QUERY = 5_000  # below SQLite's limit on bound values
 STORED = ("sha256", "size", "media_type", "original_name")
 
 _newest_first = (
@@ -73,6 +71,14 @@ def of_people(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[Con
     for consent in _matching(tx, s.consent.c.person_id, person_ids):
         found[consent.person_id].append(consent)
     return {person_id: tuple(consents) for person_id, consents in found.items()}
+
+
+def taken_back(tx: Transaction, person_ids: Iterable[str]) -> Iterator[Consent]:
+    """Those consents of these people that were withdrawn or refused, by whatever of their fields says so."""
+    said = s.consent.c.state.in_(("withdrawn", "refused")) | s.consent.c.document["withdrawn_at"].as_string().is_not(None)
+    for some in portions(person_ids):
+        for document in tx.execute(sa.select(s.consent.c.document).where(s.consent.c.person_id.in_(some), said)).scalars():
+            yield from_document(document)
 
 
 def latest(tx: Transaction, person_ids: Iterable[str]) -> dict[str, Consent]:
@@ -128,6 +134,13 @@ def add_evidence(tx: Transaction, evidence: Evidence, *, at: datetime, by: str) 
     return True
 
 
+def digests_of(tx: Transaction, consent_ids: Iterable[str]) -> frozenset[str]:
+    """The SHA-256 of every piece of evidence that these consents name."""
+    e = s.consent_evidence.c
+    found = (tx.execute(sa.select(e.sha256).where(e.consent_id.in_(some)).distinct()).scalars() for some in portions(consent_ids))
+    return frozenset(digest for digests in found for digest in digests)
+
+
 def all_digests(tx: Transaction, *, now: datetime) -> tuple[str, ...]:
     """The SHA-256 of every piece of evidence that the register knows, in order; without files that are about to be erased."""
     needed = sa.exists().where(s.consent_evidence.c.sha256 == s.evidence.c.sha256)
@@ -148,8 +161,7 @@ def from_document(document: Mapping[str, Any]) -> Consent:
 
 
 def _matching(tx: Transaction, column: sa.Column[Any], ids: Iterable[str]) -> Iterator[Consent]:
-    wanted = iter(dict.fromkeys(ids))
-    while some := list(islice(wanted, IDS_A_QUERY)):
+    for some in portions(ids):
         for document in tx.execute(sa.select(s.consent.c.document).where(column.in_(some)).order_by(*_newest_first)).scalars():
             yield from_document(document)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,17 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 SECRET_OPTION = "workbench_secret"  # noqa: S105 - the option's name
 """The execution option of a transaction that hands out the secret to recognise erased people by."""
+IDS_A_QUERY = 5_000  # below SQLite's limit on bound values
 
 Transaction = sa.Connection
 """An open transaction, as the functions of this room take it."""
+
+
+def portions(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Different ids, in lists that are short enough to be bound in one statement."""
+    distinct = iter(dict.fromkeys(ids))
+    while some := list(islice(distinct, IDS_A_QUERY)):
+        yield some
 
 
 class Store:

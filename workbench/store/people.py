@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -12,15 +12,14 @@ from workbench.errors import InputError
 from workbench.person import Person, Unsubscribe, domain_of, new_id, normalize_address
 from workbench.store import schema as s
 from workbench.store import suppression
-from workbench.store.database import Transaction
+from workbench.store.database import Transaction, portions
 
-IDS_A_QUERY = 5_000  # below SQLite's limit on bound values
 _open = s.unsubscribe.c.closed_at.is_(None)
 
 
 def by_ids(tx: Transaction, person_ids: Iterable[str]) -> dict[str, Person]:
     """People by id; ids that the register does not know are left out."""
-    return {p.person_id: p for p in _people(tx, s.person.c.person_id.in_(list(person_ids)))}
+    return {p.person_id: p for some in portions(person_ids) for p in _people(tx, s.person.c.person_id.in_(some))}
 
 
 def by_address(tx: Transaction, address: str) -> tuple[Person, ...]:
@@ -83,7 +82,7 @@ def ids_by_any_id(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
     """Person ids by our own id or by Sales Connect's."""
     p = s.person.c
     found: dict[str, str] = {}
-    for some in _portions(ids):
+    for some in portions(ids):
         chosen = sa.select(p.person_id, p.external_id).where(
             p.person_id.in_(some) | p.external_id.in_(some), p.erased_at.is_(None)
         )
@@ -96,18 +95,12 @@ def ids_by_address(tx: Transaction, addresses: Sequence[str]) -> dict[str, list[
     """Person ids by normalised address; several where people share one."""
     p = s.person.c
     found: dict[str, list[str]] = defaultdict(list)
-    for some in _portions(addresses):
+    for some in portions(addresses):
         for row in tx.execute(
             sa.select(p.email, p.person_id).where(p.email.in_(some), p.erased_at.is_(None)).order_by(p.person_id)
         ):
             found[row.email].append(row.person_id)
     return found
-
-
-def _portions(values: Sequence[str]) -> Iterator[list[str]]:
-    distinct = list(dict.fromkeys(values))
-    for i in range(0, len(distinct), IDS_A_QUERY):
-        yield distinct[i : i + IDS_A_QUERY]
 
 
 def sharers(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
@@ -118,11 +111,11 @@ def sharers(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
         shared[person.person_id].update(by_address.get(person.email, ()))
     mine, other = s.link.alias(), s.link.alias()
     pairs = sa.select(mine.c.person_id, other.c.person_id.label("other_id")).join(other, mine.c.record_id == other.c.record_id)
-    for some in _portions([p.person_id for p in people]):
+    for some in portions([p.person_id for p in people]):
         for row in tx.execute(pairs.where(mine.c.person_id.in_(some), mine.c.person_id != other.c.person_id)):
             shared[row.person_id].add(row.other_id)
     stored = s.person_salesforce_id
-    for some in _portions([record_id for p in people for record_id in p.salesforce_ids]):
+    for some in portions([record_id for p in people for record_id in p.salesforce_ids]):
         owners = defaultdict(set)
         for row in tx.execute(sa.select(stored).where(stored.c.record_id.in_(some))):
             owners[row.record_id].add(row.person_id)
@@ -134,9 +127,10 @@ def sharers(tx: Transaction, people: Sequence[Person]) -> dict[str, int]:
 def unsubscribes(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[Unsubscribe, ...]]:
     """All episodes, open and closed, oldest first, by person id."""
     u = s.unsubscribe
-    chosen = sa.select(u).where(u.c.person_id.in_(list(person_ids))).order_by(u.c.person_id, u.c.opted_out_at, u.c.unsubscribe_id)
+    ordered = sa.select(u).order_by(u.c.person_id, u.c.opted_out_at, u.c.unsubscribe_id)
     episodes: dict[str, list[Unsubscribe]] = defaultdict(list)
-    for r in tx.execute(chosen).mappings():
+    found = (r for some in portions(person_ids) for r in tx.execute(ordered.where(u.c.person_id.in_(some))).mappings())
+    for r in found:
         episodes[r["person_id"]].append(
             Unsubscribe(
                 unsubscribe_id=r["unsubscribe_id"],
@@ -195,13 +189,22 @@ def unsubscribe(
     return episode
 
 
-def close_unsubscribes(tx: Transaction, person_id: str, *, intent_id: str, at: datetime) -> tuple[str, ...]:
-    """Close every open episode of a person on behalf of one resubscription. Returns the ids of the episodes."""
+def close_unsubscribes(tx: Transaction, intents: Mapping[str, str], *, at: datetime) -> dict[str, tuple[str, ...]]:
+    """Close every open episode of some people, each on behalf of one resubscription: intent ids by person id.
+
+    Returns the ids of the closed episodes by person id; people without any are left out.
+    """
     u = s.unsubscribe
-    closing = sa.update(u).where(u.c.person_id == person_id, _open).values(closed_at=at, closed_by_intent=intent_id)
-    closed = tx.execute(closing.returning(u.c.unsubscribe_id)).scalars().all()
-    restate(tx, [person_id])
-    return tuple(sorted(closed))
+    open_ones = sa.select(u.c.unsubscribe_id, u.c.person_id).where(u.c.person_id.in_(list(intents)), _open)
+    episodes: dict[str, list[str]] = defaultdict(list)
+    for row in tx.execute(open_ones.order_by(u.c.unsubscribe_id)):
+        episodes[row.person_id].append(row.unsubscribe_id)
+    if episodes:
+        closing = sa.update(u).where(u.c.person_id == sa.bindparam("who"), _open)
+        mine = [{"who": person_id, "closed_by_intent": intents[person_id]} for person_id in episodes]
+        tx.execute(closing.values(closed_at=at), mine)
+    restate(tx, list(intents))
+    return {person_id: tuple(ids) for person_id, ids in episodes.items()}
 
 
 def restate(tx: Transaction, person_ids: Sequence[str] | None = None) -> None:
@@ -219,4 +222,5 @@ def restate(tx: Transaction, person_ids: Sequence[str] | None = None) -> None:
     if person_ids is None:
         tx.execute(change.where(p.c.unsubscribed_at.is_distinct_from(newest.scalar_subquery())))
     else:
-        tx.execute(change.where(p.c.person_id.in_(list(person_ids))))
+        for some in portions(person_ids):
+            tx.execute(change.where(p.c.person_id.in_(some)))

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,9 +20,8 @@ from workbench.org import FieldChange, OrgRow, Reading
 from workbench.person import new_id, normalize_address
 from workbench.store import schema as s
 from workbench.store import suppression
-from workbench.store.database import Transaction
+from workbench.store.database import Transaction, portions
 
-MOST_IDS = 10_000  # below SQLite's limit on bound values
 OWN_USERS = "org.own_users"
 
 _r, _h, _l, _p, _ids, _snap = s.org_record, s.org_history, s.link, s.person, s.person_salesforce_id, s.snapshot
@@ -175,7 +173,7 @@ def upsert_history(tx: Transaction, changes: Sequence[FieldChange]) -> None:
 def mark_missing(tx: Transaction, record_ids: Iterable[str], *, seen_at: datetime) -> int:
     """Mark records that the org no longer knows as deleted; returns how many were not marked before."""
     marked = 0
-    for ids in _portions(record_ids):
+    for ids in portions(record_ids):
         gone = sa.update(_r).where(_r.c.record_id.in_(ids), ~_r.c.is_deleted, _r.c.seen_at <= seen_at)
         marked += tx.execute(gone.values(is_deleted=True, seen_at=seen_at)).rowcount
     return marked
@@ -262,7 +260,7 @@ def own_users(tx: Transaction) -> frozenset[str]:
 def rows_by_ids(tx: Transaction, record_ids: Iterable[str]) -> dict[str, OrgRow]:
     """Rows by record id; ids that were never read are left out."""
     found: dict[str, OrgRow] = {}
-    for ids in _portions(record_ids):
+    for ids in portions(record_ids):
         found |= {r["record_id"]: _as_row(r) for r in tx.execute(sa.select(_r).where(_r.c.record_id.in_(ids))).mappings()}
     return found
 
@@ -275,7 +273,7 @@ def any_stored(tx: Transaction) -> bool:
 def stamps(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[datetime, bool]]:
     """By record id, the stored SystemModstamp and whether the record was deleted; unknown ids are left out."""
     found: dict[str, tuple[datetime, bool]] = {}
-    for ids in _portions(record_ids):
+    for ids in portions(record_ids):
         query = sa.select(_r.c.record_id, _r.c.system_modstamp, _r.c.is_deleted).where(_r.c.record_id.in_(ids))
         found |= {x.record_id: (x.system_modstamp, x.is_deleted) for x in tx.execute(query)}
     return found
@@ -284,7 +282,7 @@ def stamps(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[dateti
 def owners(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Everyone linked to each record, by record id; records of nobody are left out."""
     found: dict[str, list[str]] = defaultdict(list)
-    for ids in _portions(record_ids):
+    for ids in portions(record_ids):
         query = sa.select(_l.c.record_id, _l.c.person_id).where(_l.c.record_id.in_(ids))
         for x in tx.execute(query.order_by(_l.c.record_id, _l.c.person_id)):
             found[x.record_id].append(x.person_id)
@@ -294,7 +292,7 @@ def owners(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[str, .
 def rows_of_people(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[OrgRow, ...]]:
     """The rows linked to each person, deleted ones included, by id; people without any are left out."""
     found: dict[str, list[OrgRow]] = defaultdict(list)
-    for ids in _portions(person_ids):
+    for ids in portions(person_ids):
         query = sa.select(_l.c.person_id, _r).join_from(_l, _r, _r.c.record_id == _l.c.record_id)
         for r in tx.execute(query.where(_l.c.person_id.in_(ids)).order_by(_l.c.person_id, _r.c.record_id)).mappings():
             found[r["person_id"]].append(_as_row(r))
@@ -304,7 +302,7 @@ def rows_of_people(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tupl
 def history_of(tx: Transaction, record_ids: Iterable[str]) -> tuple[FieldChange, ...]:
     """What is known of the opt-out fields' changes, oldest first."""
     found = []
-    for ids in _portions(record_ids):
+    for ids in portions(record_ids):
         for r in tx.execute(sa.select(_h).where(_h.c.record_id.in_(ids))).mappings():
             old, new, rest = r["old_value"], r["new_value"], {k: r[k] for k in ("record_id", "field", "at", "by", "by_name")}
             found.append(FieldChange(old=old, new=new, **rest))
@@ -314,7 +312,7 @@ def history_of(tx: Transaction, record_ids: Iterable[str]) -> tuple[FieldChange,
 def linked(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[Link, ...]]:
     """Each person's links, by record id; people without any are left out."""
     found: dict[str, list[Link]] = defaultdict(list)
-    for ids in _portions(person_ids):
+    for ids in portions(person_ids):
         for r in tx.execute(sa.select(_l).where(_l.c.person_id.in_(ids)).order_by(_l.c.person_id, _l.c.record_id)).mappings():
             found[r["person_id"]].append(Link(**r))
     return {person_id: tuple(links) for person_id, links in found.items()}
@@ -323,7 +321,7 @@ def linked(tx: Transaction, person_ids: Iterable[str]) -> dict[str, tuple[Link, 
 def people_of(tx: Transaction, record_ids: Iterable[str]) -> frozenset[str]:
     """Everyone whom one of these records belongs to by link, stored id or equal address."""
     people: set[str] = set()
-    for ids in _portions(record_ids):
+    for ids in portions(record_ids):
         by_address = sa.select(_p.c.person_id).join(_r, _r.c.email == _p.c.email).where(_r.c.record_id.in_(ids), _r.c.email != "")
         by_link = sa.select(_l.c.person_id).where(_l.c.record_id.in_(ids))
         by_id = sa.select(_ids.c.person_id).where(_ids.c.record_id.in_(ids))
@@ -351,7 +349,7 @@ def relink(tx: Transaction, person_ids: Sequence[str] | None = None) -> None:
     if person_ids is None:
         _relink(tx, None)
     else:
-        for ids in _portions(person_ids):
+        for ids in portions(person_ids):
             _relink(tx, ids)
 
 
@@ -395,12 +393,6 @@ def _by_address() -> sa.Select[Any]:
 
 def _within(column: sa.ColumnElement[str], person_ids: Sequence[str] | None) -> tuple[sa.ColumnElement[bool], ...]:
     return () if person_ids is None else (column.in_(person_ids),)
-
-
-def _portions(ids: Iterable[str]) -> Iterator[list[str]]:
-    distinct = iter(dict.fromkeys(ids))
-    while portion := list(islice(distinct, MOST_IDS)):
-        yield portion
 
 
 def _insert(tx: Transaction, table: sa.Table) -> Any:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from workbench.person import new_id
 from workbench.store import schema as s
-from workbench.store.database import Transaction
+from workbench.store.database import Transaction, portions
 from workbench.trail import SALT_BYTES, Event, Frontier, SealedEvent, Signer, VerifierKey, seal
 
 HASH_BYTES = 32
@@ -208,7 +208,8 @@ def remember_vkey(tx: Transaction, text: str) -> None:
 def person_of(tx: Transaction, subjects: Sequence[str]) -> dict[str, str]:
     """Person ids by trail subject; erased people are left out."""
     t = s.trail_subject
-    return {r.subject: r.person_id for r in tx.execute(sa.select(t).where(t.c.subject.in_(list(subjects))))}
+    found = (r for some in portions(subjects) for r in tx.execute(sa.select(t).where(t.c.subject.in_(some))))
+    return {r.subject: r.person_id for r in found}
 
 
 def _frontier(tx: Transaction) -> Frontier:
@@ -221,7 +222,8 @@ def _frontier(tx: Transaction) -> Frontier:
 def _subjects(tx: Transaction, person_ids: Sequence[str]) -> dict[str, str]:
     """The random id under which the trail speaks of each person; made at the first event about them."""
     t = s.trail_subject
-    found = {r.person_id: r.subject for r in tx.execute(sa.select(t).where(t.c.person_id.in_(set(person_ids))))}
+    known = (r for ids in portions(person_ids) for r in tx.execute(sa.select(t).where(t.c.person_id.in_(ids))))
+    found = {r.person_id: r.subject for r in known}
     missing = [p for p in dict.fromkeys(person_ids) if p not in found]
     if missing:
         fresh = [{"person_id": p, "subject": new_id()} for p in missing]

@@ -21,10 +21,10 @@ from workbench.resubscription import (
     groups,
     unsettled,
 )
-from workbench.store import batches, consents
-from workbench.store.database import Transaction
+from workbench.store import consents
 from workbench.trail import events, leaf_time
 from workbench.worker.course import Course, rows_of
+from workbench.worker.step import Step
 
 NO_PERSON = Finding(
     code="no_person",
@@ -59,17 +59,16 @@ def begin(course: Course, group: Sequence[Intent]) -> list[Intent]:
         return []
     reading = course.read(leased)
     evidence = check_evidence(course.desk, [i.consent_id for i in leased if i.consent_id])
-    with course.desk.store.write() as tx:
-        files = Files.of(tx, [i.person_id for i in leased], batch_id=course.batch.batch_id)
-        chosen = consents.by_ids(tx, [i.consent_id for i in leased if i.consent_id])
+    with course.step() as step:
+        files = Files.of(step.tx, [i.person_id for i in leased], batch_id=course.batch.batch_id)
+        chosen = consents.by_ids(step.tx, [i.consent_id for i in leased if i.consent_id])
         for intent in leased:
             rows = rows_of(intent, reading, files)
             known = intent.person_id in files.people
             findings = _plan_findings(intent, rows, chosen.get(intent.consent_id or "")) if known else (NO_PERSON,)
             if not findings:
                 findings = course.verdict(intent, files=files, chosen=chosen, reading=reading, evidence=evidence).findings
-            _decide(course, tx, intent, files=files, rows=rows, findings=findings, reading=reading)
-        course.desk.trail.checkpoint(tx)
+            _decide(course, step, intent, files=files, rows=rows, findings=findings, reading=reading)
     sent = course.current(leased, State.SENT)
     course.begun += len(sent)
     for packed in groups(sent, size=lambda i: len(clears(i.base)), most=PATCHES_A_CALL):
@@ -92,11 +91,11 @@ def intended(rows: Sequence[BaseRow], *, attempt: int) -> events.ClearIntended:
 
 
 def _lease(course: Course, group: Sequence[Intent]) -> list[Intent]:
-    with course.desk.store.write() as tx:
-        held = course.lease(tx, group)
+    with course.step() as step:
+        held = course.lease(step.tx, group)
         for intent in group:
             if intent.person_id not in held:
-                _postpone(course, tx, intent, "in_use")
+                _postpone(step, intent, "in_use")
     return [i for i in group if i.person_id in held]
 
 
@@ -111,7 +110,7 @@ def _plan_findings(intent: Intent, rows: Sequence[OrgRow], consent: Consent | No
 
 def _decide(
     course: Course,
-    tx: Transaction,
+    step: Step,
     intent: Intent,
     *,
     files: Files,
@@ -121,36 +120,25 @@ def _decide(
 ) -> None:
     quiet = course.desk.policy.quiet_period_seconds
     if findings:
-        _refuse(course, tx, intent, findings)
+        _refuse(course, step, intent, findings)
     elif unsettled(rows, server_time=reading.server_time, quiet_seconds=quiet):
-        _postpone(course, tx, intent, "changed_a_moment_ago")
+        _postpone(step, intent, "changed_a_moment_ago")
     else:
         base, version = base_of(rows), files.people[intent.person_id].version
-        batches.move(
-            tx,
-            intent,
-            State.SENT,
-            expected=NOT_SENT,
-            at=course.desk.clock(),
-            base=base,
-            base_version=version,
-            attempts=1,
-            cause="",
-        )
-        course.desk.trail.append(tx, intended(base, attempt=1), **course.about(intent))
+        step.move(intent, State.SENT, expected=NOT_SENT, base=base, base_version=version, attempts=1, cause="")
+        step.note(intended(base, attempt=1), intent)
 
 
-def _refuse(course: Course, tx: Transaction, intent: Intent, findings: Sequence[Finding]) -> None:
-    refusals = [asdict(f) for f in findings]
-    batches.move(tx, intent, State.REFUSED, expected=NOT_SENT, at=course.desk.clock(), refusals=refusals, cause="")
+def _refuse(course: Course, step: Step, intent: Intent, findings: Sequence[Finding]) -> None:
+    step.move(intent, State.REFUSED, expected=NOT_SENT, refusals=[asdict(f) for f in findings], cause="")
     event = events.PersonRefused(
         consent_id=intent.consent_id,
         findings=tuple(events.Finding(code=f.code, severity=f.severity, sentence=f.sentence) for f in findings),
         policy=course.desk.policy.digest,
     )
-    course.desk.trail.append(tx, event, **course.about(intent))
+    step.note(event, intent)
 
 
-def _postpone(course: Course, tx: Transaction, intent: Intent, cause: str) -> None:
-    batches.move(tx, intent, State.POSTPONED, expected=NOT_SENT, at=course.desk.clock(), cause=cause)
-    course.desk.trail.append(tx, events.PersonPostponed(cause=cause, until=None), **course.about(intent))
+def _postpone(step: Step, intent: Intent, cause: str) -> None:
+    step.move(intent, State.POSTPONED, expected=NOT_SENT, cause=cause)
+    step.note(events.PersonPostponed(cause=cause, until=None), intent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from workbench.org import OrgRow, Reading, RowAnswer
 from workbench.resubscription import FINAL, Batch, Intent, State, known_ids, linked_rows
 from workbench.store import batches, leases, people, records
 from workbench.store.database import Transaction
+from workbench.worker.step import Step, step
 
 LEASE = timedelta(minutes=10)
 LONGEST_WAIT_SECONDS = 8.0
@@ -107,10 +108,14 @@ class Course:
             self.tokens.setdefault(person_id, token)
         return frozenset(taken)
 
-    def holds(self, tx: Transaction, intent: Intent) -> bool:
-        """Whether the lease that this run took first is still the one in force."""
-        token = self.tokens.get(intent.person_id, -1)
-        return leases.valid(tx, intent.person_id, holder=self.holder, token=token, now=self.desk.clock())
+    def held(self, tx: Transaction, group: Sequence[Intent]) -> frozenset[str]:
+        """Those people for whom the lease that this run took first is still the one in force."""
+        tokens = {i.person_id: self.tokens.get(i.person_id, -1) for i in group}
+        return leases.valid(tx, tokens, holder=self.holder, now=self.desk.clock())
+
+    def step(self) -> AbstractContextManager[Step]:
+        """A transaction in which people of the batch are decided about."""
+        return step(self.desk, self.batch.batch_id)
 
     def read(self, group: Sequence[Intent]) -> Reading:
         """Every org record of these people as it is now, by id and by address, with field history."""
@@ -130,12 +135,13 @@ class Course:
     ) -> Verdict:
         """Every rule on the fresh state of a person that the register has."""
         person = files.people[intent.person_id]
+        rows = linked_rows(reading, person, known_ids(intent, person))
         case = case_for(
             person,
             files=files,
             consent=chosen.get(intent.consent_id or ""),
-            rows=linked_rows(reading, person, known_ids(intent, person)),
-            history=reading.history,
+            rows=rows,
+            history=reading.history_of(r.record_id for r in rows),
             missing=reading.missing,
             evidence=evidence,
             unwritable=self.unwritable,
@@ -154,10 +160,6 @@ class Course:
             found = batches.intents(tx, self.batch.batch_id, states=states)
         return [i for i in found if i.intent_id in wanted]
 
-    def about(self, intent: Intent) -> dict[str, str]:
-        """What an event about one person names."""
-        return {"batch_id": self.batch.batch_id, "intent_id": intent.intent_id, "person_id": intent.person_id}
-
     def report(self) -> None:
         """Tell the listener how far the run is."""
         with self.desk.store.read() as tx:
@@ -175,4 +177,6 @@ def rows_of(intent: Intent, reading: Reading, files: Files) -> tuple[OrgRow, ...
     """The person's rows in a reading; without the person only those known by id."""
     person = files.people.get(intent.person_id)
     ids = known_ids(intent, person)
-    return linked_rows(reading, person, ids) if person else tuple(r for r in reading.rows if ids.intersection(r.ids))
+    if person:
+        return linked_rows(reading, person, ids)
+    return tuple({row.record_id: row for known in sorted(ids) if (row := reading.by_id.get(known))}.values())

@@ -119,8 +119,7 @@ def _end(desk: Desk, batch: Batch, *, cause: str) -> None:
             batches.change(tx, batch.batch_id, expected=["running"], state="finished", finished_at=desk.clock())
             ends = {str(state).lower(): n for state, n in counts.items()}
             desk.trail.append(tx, events.BatchFinished(counts=ends), batch_id=batch.batch_id)
-        people = [i.person_id for i in batches.intents(tx, batch.batch_id)]
-        leases.release(tx, people, holder=f"batch:{batch.batch_id}")
-        records.relink(tx, people)
+        leases.release(tx, holder=f"batch:{batch.batch_id}")
+        records.relink(tx, batches.person_ids(tx, batch.batch_id))
         mismatches.refresh(tx, desk.clock(), append_event=desk.trail.append)
         desk.trail.checkpoint(tx)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from workbench.consent import Consent
 from workbench.desk import Files, check_evidence
-from workbench.org import OrgRow, Reading, RowAnswer
+from workbench.org import FieldChange, OrgRow, Reading, RowAnswer
 from workbench.person import Unsubscribe, unsubscribed
 from workbench.resubscription import (
     CAUSES,
@@ -29,11 +29,12 @@ from workbench.resubscription import (
     living,
     still_to_opt_out,
 )
-from workbench.store import batches, consents, people
+from workbench.store import consents, people
 from workbench.store.database import Transaction
 from workbench.trail import events, leaf_time
 from workbench.worker.beginning import intended, send
 from workbench.worker.course import Course, rows_of
+from workbench.worker.step import Step
 
 ON_THE_WAY = (State.SENT, State.VERIFIED)
 
@@ -51,22 +52,22 @@ def verify(course: Course, group: Sequence[Intent]) -> None:
     """Step 5: read until every row is known to be cleared by us, or something does not fit."""
     while group:
         reading = course.read(group)
-        evidence = check_evidence(course.desk, [i.consent_id for i in group if i.consent_id])
+        repeatable = [i for i in group if any(row.opted_out for row in reading.rows)]  # else no request is sent a second time
+        evidence = check_evidence(course.desk, [i.consent_id for i in repeatable if i.consent_id])
         again: list[tuple[Intent, tuple[BaseRow, ...]]] = []
-        with course.desk.store.write() as tx:
-            course.lease(tx, group)
-            files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
-            chosen = consents.by_ids(tx, [i.consent_id for i in group if i.consent_id])
+        with course.step() as step:
+            course.lease(step.tx, group)
+            files = Files.of(step.tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
+            chosen = consents.by_ids(step.tx, [i.consent_id for i in repeatable if i.consent_id])
             for intent in group:
                 decision = _after_sending(course, intent, files=files, reading=reading)
                 if isinstance(decision, SendAgain):
                     verdict = course.verdict(intent, files=files, chosen=chosen, reading=reading, evidence=evidence)
                     if not verdict.eligible:
                         decision = Abort("no_longer_eligible", ", ".join(verdict.codes))
-                _carry_out(course, tx, intent, decision, rows_of(intent, reading, files))
+                _carry_out(course, step, intent, decision, rows_of(intent, reading, files))
                 if isinstance(decision, SendAgain):
                     again.append((intent, decision.rows))
-            course.desk.trail.checkpoint(tx)
         group = _send_again(course, again)
 
 
@@ -75,21 +76,22 @@ def close(course: Course, group: Sequence[Intent]) -> None:
     if not group:
         return
     reading = course.read(group)
-    with course.desk.store.write() as tx:
-        files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
-        chosen = consents.by_ids(tx, [i.consent_id for i in group if i.consent_id])
+    with course.step() as step:
+        files = Files.of(step.tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
+        chosen = consents.by_ids(step.tx, [i.consent_id for i in group if i.consent_id])
+        held = course.held(step.tx, group)
+        fitting: list[Intent] = []
         for intent in group:
-            rows = rows_of(intent, reading, files)
-            objection = _local_objection(intent, files)
-            if objection is None and not course.holds(tx, intent):
-                objection = Abort("lease_lost", "")
-            objection = objection or before_closing(intent, rows, reading.history, us=course.us)
+            objection = _last_objection(course, intent, files=files, reading=reading, held=held)
             if objection is not None:
-                _begin_abort(course, tx, intent, objection, rows)
+                _begin_abort(course, step, intent, objection, rows_of(intent, reading, files))
             else:
-                _done(course, tx, intent, rows, chosen[intent.consent_id or ""])
-        course.remember(tx, reading)
-        course.desk.trail.checkpoint(tx)
+                fitting.append(intent)
+        episodes = people.close_unsubscribes(step.tx, {i.person_id: i.intent_id for i in fitting}, at=course.desk.clock())
+        for intent in fitting:
+            consent, rows = chosen[intent.consent_id or ""], rows_of(intent, reading, files)
+            _done(course, step, intent, rows=rows, consent=consent, episodes=episodes.get(intent.person_id, ()))
+        course.remember(step.tx, reading)
     course.report()
 
 
@@ -103,17 +105,16 @@ def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
             return
         answers = {a.record_id: a for a in course.desk.org.opt_out(_to_opt_out(course, group))}
         reading = course.read(group)
-        with course.desk.store.write() as tx:
-            files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
+        with course.step() as step:
+            files = Files.of(step.tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
             for intent in group:
                 rows = rows_of(intent, reading, files)
                 if open_rows := still_to_opt_out(intent, rows):
                     parts = tuple(events.RowAnswer(record_id=r, status=None, code=_said(answers.get(r))) for r in open_rows)
-                    course.desk.trail.append(tx, events.OptOutFailed(cause="not_opted_out", rows=parts), **course.about(intent))
+                    step.note(events.OptOutFailed(cause="not_opted_out", rows=parts), intent)
                 else:
-                    _aborted(course, tx, intent, living(rows))
-            course.remember(tx, reading)
-            course.desk.trail.checkpoint(tx)
+                    _aborted(step, intent, living(rows))
+            course.remember(step.tx, reading)
         group = course.current(group, State.ABORTING)
     if group:
         ids = ", ".join(i.person_id for i in group[:5])
@@ -140,7 +141,23 @@ def _after_sending(course: Course, intent: Intent, *, files: Files, reading: Rea
     if objection := _local_objection(intent, files):
         return objection
     refused = any(course.answers[b.record_id].outcome == "refused" for b in intent.base if b.record_id in course.answers)
-    return after_sending(intent, rows_of(intent, reading, files), reading.history, us=course.us, refused=refused)
+    rows = rows_of(intent, reading, files)
+    return after_sending(intent, rows, _history(intent, rows, reading), us=course.us, refused=refused)
+
+
+def _last_objection(course: Course, intent: Intent, *, files: Files, reading: Reading, held: frozenset[str]) -> Abort | None:
+    """What speaks against closing the register: the register itself, a lease that was lost, or what was read last."""
+    if objection := _local_objection(intent, files):
+        return objection
+    if intent.person_id not in held:
+        return Abort("lease_lost", "")
+    rows = rows_of(intent, reading, files)
+    return before_closing(intent, rows, _history(intent, rows, reading), us=course.us)
+
+
+def _history(intent: Intent, rows: Sequence[OrgRow], reading: Reading) -> tuple[FieldChange, ...]:
+    """The history of every row that is decided on."""
+    return reading.history_of(sorted({r.record_id for r in rows} | {b.record_id for b in intent.base}))
 
 
 def _local_objection(intent: Intent, files: Files) -> Abort | None:
@@ -161,29 +178,28 @@ def _recorded(episode: Unsubscribe) -> tuple[object, str]:
 
 
 def _carry_out(
-    course: Course, tx: Transaction, intent: Intent, decision: Verified | SendAgain | Abort, rows: Sequence[OrgRow]
+    course: Course, step: Step, intent: Intent, decision: Verified | SendAgain | Abort, rows: Sequence[OrgRow]
 ) -> None:
-    now = course.desk.clock()
-    _note_answers(course, tx, intent)
+    _note_answers(course, step, intent)
     if isinstance(decision, Verified):
-        batches.move(tx, intent, State.VERIFIED, expected=[State.SENT], at=now, base=decision.base)
+        step.move(intent, State.VERIFIED, expected=[State.SENT], base=decision.base)
         stamps = tuple(
             events.VerifiedRow(record_id=b.record_id, stamp=leaf_time(b.verified_stamp or b.stamp)) for b in decision.base
         )
-        course.desk.trail.append(tx, events.ClearVerified(rows=stamps), **course.about(intent))
+        step.note(events.ClearVerified(rows=stamps), intent)
     elif isinstance(decision, SendAgain):
         attempt = intent.attempts + 1
-        batches.move(tx, intent, State.SENT, expected=[State.SENT], at=now, attempts=attempt)
-        course.desk.trail.append(tx, intended(decision.rows, attempt=attempt), **course.about(intent))
+        step.move(intent, State.SENT, expected=[State.SENT], attempts=attempt)
+        step.note(intended(decision.rows, attempt=attempt), intent)
     else:
-        _begin_abort(course, tx, intent, decision, rows)
+        _begin_abort(course, step, intent, decision, rows)
 
 
-def _note_answers(course: Course, tx: Transaction, intent: Intent) -> None:
+def _note_answers(course: Course, step: Step, intent: Intent) -> None:
     said = [course.answers.pop(b.record_id) for b in intent.base if b.record_id in course.answers]
     if said:
         parts = tuple(events.RowAnswer(record_id=a.record_id, status=None, code=a.code or a.outcome) for a in said)
-        course.desk.trail.append(tx, events.ClearAnswered(rows=parts, attempt=intent.attempts), **course.about(intent))
+        step.note(events.ClearAnswered(rows=parts, attempt=intent.attempts), intent)
 
 
 def _send_again(course: Course, again: Sequence[tuple[Intent, tuple[BaseRow, ...]]]) -> list[Intent]:
@@ -194,15 +210,14 @@ def _send_again(course: Course, again: Sequence[tuple[Intent, tuple[BaseRow, ...
     return course.current([intent for intent, _ in again], State.SENT)
 
 
-def _begin_abort(course: Course, tx: Transaction, intent: Intent, abort: Abort, rows: Sequence[OrgRow]) -> None:
-    now = course.desk.clock()
-    batches.move(tx, intent, State.ABORTING, expected=ON_THE_WAY, at=now, cause=abort.cause)
+def _begin_abort(course: Course, step: Step, intent: Intent, abort: Abort, rows: Sequence[OrgRow]) -> None:
+    step.move(intent, State.ABORTING, expected=ON_THE_WAY, cause=abort.cause)
     event = events.AbortIntended(cause=abort.cause, detail=abort.detail, rows=tuple(b.record_id for b in intent.base))
-    course.desk.trail.append(tx, event, **course.about(intent))
+    step.note(event, intent)
     if abort.cause == "opted_out_in_salesforce":
-        _record_opt_out(course, tx, intent, rows, detail="opted out in Salesforce while a batch ran")
-    elif _subscribed(tx, intent.person_id):
-        _record_opt_out(course, tx, intent, rows, detail="opted out in Salesforce, where a batch could not clear it")
+        _record_opt_out(course, step, intent, rows, detail="opted out in Salesforce while a batch ran")
+    elif _subscribed(step.tx, intent.person_id):
+        _record_opt_out(course, step, intent, rows, detail="opted out in Salesforce, where a batch could not clear it")
     if abort.cause == "history_missing":
         course.alarm = CAUSES[abort.cause]
 
@@ -213,14 +228,14 @@ def _subscribed(tx: Transaction, person_id: str) -> bool:
     return bool(people.by_ids(tx, [person_id])) and not unsubscribed(episodes)
 
 
-def _record_opt_out(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow], *, detail: str) -> None:
+def _record_opt_out(course: Course, step: Step, intent: Intent, rows: Sequence[OrgRow], *, detail: str) -> None:
     """The register learns of the opt-out at once: the consent at hand is older than it and can't be used again."""
-    now = course.desk.trail.moment(tx)
+    now = course.desk.trail.moment(step.tx)
     read = {b.record_id: b.stamp for b in intent.base}
     moved = (r.system_modstamp for r in rows if r.opted_out and r.system_modstamp != read.get(r.record_id))
     moment = max(moved, default=now)
     episode = people.unsubscribe(
-        tx,
+        step.tx,
         intent.person_id,
         opted_out_at=moment,
         source="salesforce_sync",
@@ -231,20 +246,19 @@ def _record_opt_out(course: Course, tx: Transaction, intent: Intent, rows: Seque
     event = events.UnsubscribeRecorded(
         unsubscribe_id=episode, opted_out_at=leaf_time(moment), source="salesforce_sync", detail=detail
     )
-    course.desk.trail.append(tx, event, **course.about(intent))
+    step.note(event, intent)
 
 
-def _aborted(course: Course, tx: Transaction, intent: Intent, rows: dict[str, OrgRow]) -> None:
-    batches.move(tx, intent, State.ABORTED, expected=[State.ABORTING], at=course.desk.clock())
+def _aborted(step: Step, intent: Intent, rows: dict[str, OrgRow]) -> None:
+    step.move(intent, State.ABORTED, expected=[State.ABORTING])
     org = {record_id: dict(row.opt_outs) for record_id, row in rows.items()}
-    event = events.PersonAborted(cause=intent.cause, after=events.BothSides(unsubscribed=True, org=org))
-    course.desk.trail.append(tx, event, **course.about(intent))
+    step.note(events.PersonAborted(cause=intent.cause, after=events.BothSides(unsubscribed=True, org=org)), intent)
 
 
-def _done(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow], consent: Consent) -> None:
-    now = course.desk.clock()
-    episodes = people.close_unsubscribes(tx, intent.person_id, intent_id=intent.intent_id, at=now)
-    batches.move(tx, intent, State.DONE, expected=[State.VERIFIED], at=now, done_at=now, cause="")
+def _done(
+    course: Course, step: Step, intent: Intent, *, rows: Sequence[OrgRow], consent: Consent, episodes: tuple[str, ...]
+) -> None:
+    step.move(intent, State.DONE, expected=[State.VERIFIED], done_at=course.desk.clock(), cause="")
     to_clear, found = {b.record_id: b.to_clear for b in intent.base}, living(rows)
     event = events.PersonResubscribed(
         before=events.BothSides(
@@ -255,4 +269,4 @@ def _done(course: Course, tx: Transaction, intent: Intent, rows: Sequence[OrgRow
         evidence=tuple(e.sha256 for e in consent.evidence),
         episodes=episodes,
     )
-    course.desk.trail.append(tx, event, **course.about(intent))
+    step.note(event, intent)

@@ -11,6 +11,7 @@ from workbench.store import batches, mismatches, operators, people
 from workbench.trail import events
 from workbench.worker.course import Outcome, only_here
 from workbench.worker.running import outcome_of
+from workbench.worker.step import step
 
 
 def undo(desk: Desk, batch_id: str) -> Outcome:
@@ -59,15 +60,15 @@ def _refuse_while_under_way(desk: Desk, batch: Batch) -> None:
 
 def _unsubscribe(desk: Desk, batch: Batch) -> None:
     """In one transaction: everybody done is unsubscribed in the register, and what Salesforce must follow is on the trail."""
-    with desk.store.write() as tx:
-        done = batches.intents(tx, batch.batch_id, states=[State.DONE])
-        alive = people.by_ids(tx, [i.person_id for i in done])
+    with step(desk, batch.batch_id) as made:
+        done = batches.intents(made.tx, batch.batch_id, states=[State.DONE])
+        alive = people.by_ids(made.tx, [i.person_id for i in done])
         done = tuple(i for i in done if i.person_id in alive)  # who was erased since is kept out on both sides anyhow
-        elsewhere = batches.open_batches_of(tx, [i.person_id for i in done], other_than=batch.batch_id)
+        elsewhere = batches.open_batches_of(made.tx, [i.person_id for i in done], other_than=batch.batch_id)
+        now = desk.trail.moment(made.tx)  # however wrong the clock is, this is no older than the consent that it overrules
         for intent in done:
-            now = desk.trail.moment(tx)  # however wrong the clock is, this is no older than the consent that it overrules
             people.unsubscribe(
-                tx,
+                made.tx,
                 intent.person_id,
                 opted_out_at=now,
                 source="manual",
@@ -75,10 +76,8 @@ def _unsubscribe(desk: Desk, batch: Batch) -> None:
                 recorded_at=now,
                 recorded_by=desk.operator.name,
             )
-            batches.move(tx, intent, State.UNDOING, expected=[State.DONE], at=now, holds_person=intent.person_id not in elsewhere)
-            about = {"batch_id": batch.batch_id, "intent_id": intent.intent_id, "person_id": intent.person_id}
-            desk.trail.append(tx, events.OptOutIntended(by="undo", rows=tuple(b.record_id for b in intent.base)), **about)
-        desk.trail.checkpoint(tx)
+            made.move(intent, State.UNDOING, expected=[State.DONE], holds_person=intent.person_id not in elsewhere)
+            made.note(events.OptOutIntended(by="undo", rows=tuple(b.record_id for b in intent.base)), intent)
 
 
 def _undoing(desk: Desk, batch: Batch) -> Sequence[Intent]:
@@ -109,16 +108,14 @@ def _opt_out(desk: Desk, batch: Batch, undoing: Sequence[Intent]) -> int:
     every = sorted({row for some in rows.values() for row in some})
     answers = {a.record_id: a for a in desk.org.opt_out(every)} if every else {}
     failed = 0
-    with desk.store.write() as tx:
+    with step(desk, batch.batch_id) as made:
         for intent in undoing:
             said = [answers[record_id] for _, record_id in rows[intent.intent_id]]
             parts = tuple(events.RowAnswer(record_id=a.record_id, status=None, code=a.code or a.outcome) for a in said)
-            about = {"batch_id": batch.batch_id, "intent_id": intent.intent_id, "person_id": intent.person_id}
             if all(a.outcome in ("done", "gone") for a in said):
-                batches.move(tx, intent, State.UNDONE, expected=[State.UNDOING], at=desk.clock(), cause="undone")
-                desk.trail.append(tx, events.OptOutWritten(rows=parts), **about)
+                made.move(intent, State.UNDONE, expected=[State.UNDOING], cause="undone")
+                made.note(events.OptOutWritten(rows=parts), intent)
             else:
                 failed += 1
-                desk.trail.append(tx, events.OptOutFailed(cause="not_written", rows=parts), **about)
-        desk.trail.checkpoint(tx)
+                made.note(events.OptOutFailed(cause="not_written", rows=parts), intent)
     return failed
