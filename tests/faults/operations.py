@@ -282,8 +282,9 @@ OPERATIONS: dict[str, Operation] = {
     "check": Operation(
         of="check_org",
         ask=lambda org, _: _lines(check_org(org)),
-        on=r"* ^/services/data(?!.*(limits|consent|Account))",
+        on=r"* ^/services/data(?!.*(limits|consent|Account)|/v[\d.]+/$)",
     ),
+    "check, time": Operation(of="check_org", ask=lambda org, _: _lines(check_org(org)), on=r"* ^/services/data/v[\d.]+/$"),
     "probe, making": Operation(of="probe_org", ask=_probe, on="POST /sobjects/Lead$"),
     "probe, reading": Operation(of="probe_org", ask=_probe, on="POST /composite$", contains="queryAll", among=(0, 2, 4, 5)),
     "probe, clearing": Operation(of="probe_org", ask=_probe, on="POST /composite$", contains="PATCH", among=(1, 3)),

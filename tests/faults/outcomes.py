@@ -22,36 +22,37 @@ COLUMNS = {
     "clear": ("clear",),
     "opt out": ("opt out",),
     "check": ("check",),
+    "time": ("check, time",),
 }
 
 REQUESTS = """
-| fault | log in | ask | usage | read | next page | job | wait | page | clear | opt out | check |
-|---|---|---|---|---|---|---|---|---|---|---|---|
-| token expires | - | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > told |
-| 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
-| 503, Retry-After 7 s | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
-| 503, Retry-After 1 h | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unknown | unknown | told |
-| daily limit | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota | told |
-| concurrent limit | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | quota | quota | again > told |
-| reset before | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
-| reset after | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told |
-| slow answer | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told |
-| HTML, 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
-| HTML, 200 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
-| broken JSON | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | - | unknown, written | unknown, written | again > told |
-| wrong shape | again > unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | again > unreachable | unknown, written | unknown, written | told |
-| truncated CSV | - | - | - | - | - | - | - | again > unreachable | - | - | - |
-| locator expired | - | - | - | - | refused | - | refused | refused | - | - | - |
-| job failed | - | - | - | - | - | refused | refused | - | - | - | - |
-| page twice | - | - | - | - | unreachable | - | - | unreachable | - | - | - |
-| clock 5 min ahead | - | - | - | - | - | - | - | - | - | - | - |
-| rows locked | - | - | - | - | - | - | - | - | locked | locked | - |
-| 400 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told |
-| 403 | permission | permission | - | anew > permission | again > permission | permission | permission | permission | permission | permission | told |
-| 404 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told |
-| 410 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told |
-| 414 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told |
-| 500 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told |
+| fault | log in | ask | usage | read | next page | job | wait | page | clear | opt out | check | time |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| token expires | - | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > told | login > told |
+| 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
+| 503, Retry-After 7 s | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
+| 503, Retry-After 1 h | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unknown | unknown | told | told |
+| daily limit | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota | told | told |
+| concurrent limit | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | quota | quota | again > told | again > told |
+| reset before | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
+| reset after | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told | again > told |
+| slow answer | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told | again > told |
+| HTML, 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
+| HTML, 200 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
+| broken JSON | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | - | unknown, written | unknown, written | again > told | again > told |
+| wrong shape | again > unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | again > unreachable | unknown, written | unknown, written | told | - |
+| truncated CSV | - | - | - | - | - | - | - | again > unreachable | - | - | - | - |
+| locator expired | - | - | - | - | refused | - | refused | refused | - | - | - | - |
+| job failed | - | - | - | - | - | refused | refused | - | - | - | - | - |
+| page twice | - | - | - | - | unreachable | - | - | unreachable | - | - | - | - |
+| clock 5 min ahead | - | - | - | - | - | - | - | - | - | - | - | told |
+| rows locked | - | - | - | - | - | - | - | - | locked | locked | - | - |
+| 400 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told |
+| 403 | permission | permission | - | anew > permission | again > permission | permission | permission | permission | permission | permission | told | told |
+| 404 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told |
+| 410 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told |
+| 414 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told |
+| 500 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
 """
 
 PROBE = """
@@ -110,6 +111,7 @@ OTHERS = """
 | clear | conflict | kept | conflict |
 | opt out | - | - | - |
 | check | - | - | - |
+| check, time | - | - | - |
 | probe, making | - | - | - |
 | probe, reading | - | - | - |
 | probe, clearing | - | - | - |
