@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.bench import Workbench
 from workbench.errors import EvidenceError
 from workbench.evidence import EvidenceStore, media_type, plain_name
 
@@ -174,3 +175,13 @@ def test_the_type_comes_from_the_first_bytes(head: bytes, found: str) -> None:
 )
 def test_names_are_text_and_never_paths(given: str, kept: str) -> None:
     assert plain_name(given) == kept
+
+
+def test_the_limit_stands_in_the_workspace_s_settings(tmp_path: Path) -> None:
+    made = Workbench.init(tmp_path / "workspace", name="test", url="http://127.0.0.1:9", controller="Example GmbH")
+    made.close()
+    settings = made.workspace / "workbench.toml"
+    settings.write_text(settings.read_text() + "\n[evidence]\nlargest_bytes = 1000\n")
+    with Workbench.open(made.workspace) as wb, pytest.raises(EvidenceError, match="is larger than 1,000 bytes") as caught:
+        wb._desk.evidence.put(io.BytesIO(b"x" * 1001), "form.txt")
+    assert "largest_bytes in [evidence] of workbench.toml" in caught.value.advice

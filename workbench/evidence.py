@@ -138,7 +138,7 @@ class EvidenceStore:
             if size > self.largest_bytes:
                 raise EvidenceError(
                     f"an evidence file is larger than {self.largest_bytes:,} bytes",
-                    f"Hand in a smaller copy of {name}, or raise the limit in the settings.",
+                    f"Hand in a smaller copy of {name}, or raise largest_bytes in [evidence] of workbench.toml.",
                 )
             head = (head + piece)[:SNIFFED] if len(head) < SNIFFED else head
             digest.update(piece)

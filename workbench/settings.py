@@ -127,10 +127,17 @@ class RegisterSettings(_Part):
     database: str = ""
 
 
+class EvidenceSettings(_Part):
+    """How large an evidence file may be, in bytes."""
+
+    largest_bytes: Annotated[int, Field(gt=0, le=1024**4)] = 50 * 1024 * 1024
+
+
 class _File(_Part):
     workspace: WorkspaceSettings
     org: OrgSettings
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")
+    evidence: EvidenceSettings = EvidenceSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +158,7 @@ class Settings:
     policy: Policy
     database: str
     fixed_now: datetime | None
+    largest_evidence: int = 50 * 1024 * 1024  # bytes
 
     @property
     def evidence_folder(self) -> Path:
@@ -207,6 +215,7 @@ def read_settings(folder: Path) -> Settings:
         policy=policy,
         database=file.register_.database or f"sqlite:///{(folder / 'register.db').as_posix()}",
         fixed_now=_fixed_now(file.org.kind),
+        largest_evidence=file.evidence.largest_bytes,
     )
 
 

@@ -52,7 +52,7 @@ class Opened:
             folder=settings.folder,
             store=self.store,
             connect=lambda: self.org,
-            evidence=EvidenceStore(settings.evidence_folder),
+            evidence=EvidenceStore(settings.evidence_folder, largest_bytes=settings.largest_evidence),
             policy=settings.policy,
             trail=trail_writer(self.store, settings, operator),
             clock=settings.clock,
