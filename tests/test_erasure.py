@@ -118,17 +118,12 @@ def traces(folder: Path, numbers: Iterable[int]) -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
     contents = {p: p.read_bytes().lower() for p in folder.rglob("*") if p.is_file()}
     for n in numbers:
-        for text in {address(n), address(n).lower()}:
-            shapes = [
-                text.encode(),
-                text.encode("utf-16-le"),
-                text.encode("utf-16-be"),
-                quote(text).encode(),
-                json.dumps(text)[1:-1].encode(),
-            ]
-            for path, content in contents.items():
-                if any(shape.lower() in content for shape in shapes) or text in path.name.lower():
-                    found.setdefault(n, set()).add(path.name)
+        text = address(n).lower()
+        encoded = [text.encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be")]
+        shapes = {shape.lower() for shape in (*encoded, quote(text).encode(), json.dumps(text)[1:-1].encode())}
+        for path, content in contents.items():
+            if any(shape in content for shape in shapes) or text in path.name.lower():
+                found.setdefault(n, set()).add(path.name)
     return found
 
 
