@@ -80,6 +80,21 @@ def test_an_opt_out_whose_transaction_began_before_ours_and_was_committed_after_
     assert w.wb.sync().unsubscribed == 1
 
 
+def test_the_follow_up_tells_of_an_opt_out_that_began_before_our_change_and_was_committed_after_it(world) -> None:
+    w = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=True))
+    p = w.person("anna@example.com")
+    w.consent(p)
+    assert ran(w, p).done == 1
+    values = {"HasOptedOutOfEmail": True, "Title": "Director"}
+    w.org.control("/clock", {"advance": -45})  # as if it had begun before ours and taken the record only now
+    begun = w.org.control("/begin", {"object": "Lead", "id": lead_id(1), "values": values, "user": "Preference Centre"})
+    w.org.control("/clock", {"advance": 45})
+    assert list(w.wb.follow_up()["outcome"]) == ["held"]
+    w.org.control("/commit", begun)
+    (found,) = w.wb.follow_up().to_dict("records")
+    assert (found["outcome"], found["cause"]) == ("relapsed", "new_request")
+
+
 def test_a_page_read_before_our_change_and_stored_after_it_is_no_opt_out(world) -> None:
     w = world(org_line("Lead", lead_id(1), "anna@example.com", opted_out=True))
     p = w.person("anna@example.com")

@@ -11,6 +11,7 @@ from workbench import mismatch as m
 from workbench.store import schema as s
 from workbench.store.database import Transaction
 from workbench.store.mismatches.sides import (
+    Record,
     active,
     finding,
     history,
@@ -44,11 +45,22 @@ def _new_episodes(done: sa.CTE) -> sa.Select[Any]:
 
 
 def _new_opt_outs(done: sa.CTE) -> sa.Select[Any]:
-    """Linked records that are opted out and were changed after the person was resubscribed (Salesforce stamps whole seconds)."""
+    """Linked records that are opted out and were changed after the person was resubscribed (Salesforce stamps whole seconds).
+
+    A record that was read back as not opted out when the person was resubscribed was changed afterwards, whatever its stamps say: a
+    transaction that began before our change and was committed after it has the stamps of its beginning.
+    """
     r = record
     after = (r.c.system_modstamp >= whole_second(done.c.done_at)) | (opted_out_at(r) >= whole_second(done.c.done_at))
+    cleared = sa.exists().where(intent.c.person_id == done.c.person_id, intent.c.state == "DONE", _was_verified(r))
+    after |= cleared.correlate(done, r)
     found = sa.select(r.c.record_id).join_from(link, r, r.c.record_id == link.c.record_id)
     return found.where(link.c.person_id == done.c.person_id, live(r), r.c.opted_out, after).correlate(done)
+
+
+def _was_verified(r: Record) -> sa.ColumnElement[bool]:
+    """Whether the record is among those that an intent read back before it was done; its list of them is JSON."""
+    return sa.cast(intent.c.base, sa.Text).contains(r.c.record_id)
 
 
 def opted_out_by() -> sa.ColumnElement[str]:
