@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,8 +12,9 @@ import pytest
 
 from workbench.org import OrgError, OrgRefusedError, OrgUnreachableError
 from workbench.salesforce import OrgCredentials, Patience, Timeouts, bulk
-from workbench.salesforce.bulk import query_job
+from workbench.salesforce.bulk import Columns, query_job
 from workbench.salesforce.connection import Connection
+from workbench.salesforce.transport import Route
 
 Answer = tuple[int, dict[str, str], bytes]
 JOB = "750000000000001AAA"
@@ -59,7 +60,7 @@ def served() -> Iterator[tuple[Script, Connection]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     credentials = OrgCredentials(url=f"http://127.0.0.1:{server.server_address[1]}", access_token="x")
-    connection = Connection(credentials, timeouts=Timeouts(read=5), patience=Patience(sleep=lambda _: None))
+    connection = Connection(credentials, timeouts=Timeouts(read=5), patience=Patience(sleep=lambda _: None), route=Route())
     yield script, connection
     connection.close()
     server.shutdown()
@@ -76,8 +77,10 @@ def page(*ids: str, locator: str = "null", says: int | None = None, length: int 
     return 200, given | ({"Content-Length": str(length)} if length else {}), body.encode()
 
 
-def pulled(connection: Connection, convert: Callable[[Any], str] = lambda record: str(record["Id"])) -> list[list[str]]:
-    return list(query_job(connection, "SELECT Id FROM Lead", convert=convert, what="pulling"))
+def pulled(
+    connection: Connection, convert: Callable[[Columns], Sequence[str]] = lambda columns: columns["Id"]
+) -> list[list[str]]:
+    return [list(page) for page in query_job(connection, "SELECT Id FROM Lead", convert=convert, what="pulling")]
 
 
 def test_pages_come_one_by_one(served: tuple[Script, Connection]) -> None:
@@ -145,4 +148,4 @@ def test_rows_that_can_not_be_read_are_an_error(served: tuple[Script, Connection
     script, connection = served
     script.pages = [page("a", "b", "c")]
     with pytest.raises(OrgError):
-        pulled(connection, lambda record: str(record["SystemModstamp"]))
+        pulled(connection, lambda columns: columns["SystemModstamp"])

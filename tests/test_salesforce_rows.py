@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 
-from workbench.salesforce.bulk import lines, records
+from workbench.person import salesforce_id_18
+from workbench.salesforce.bulk import columns, lines, records
+from workbench.salesforce.columns import changes_of, rows_of
 from workbench.salesforce.rows import change_of, moment_of, row_of, truth_of
+from workbench.store import incoming
 
 JSON: dict[str, Any] = {
     "attributes": {"type": "Contact", "url": "/services/data/v64.0/sobjects/Contact/003xx000004TmiQAAS"},
@@ -92,3 +98,109 @@ def test_csv_may_be_cut_anywhere(size: int) -> None:
 def test_broken_csv_is_an_error(text: bytes) -> None:
     with pytest.raises(ValueError):
         list(records([text]))
+
+
+TEXTS = st.text(max_size=12)
+IDS = st.one_of(
+    st.integers(0, 10**9).map(lambda n: salesforce_id_18(f"00Q{n:012d}")),
+    st.text("AbZ9", min_size=15, max_size=15).map(salesforce_id_18),
+    st.text("AbZ9", min_size=15, max_size=15),
+    st.sampled_from(
+        ["003xx000004TmiQAAS", "003xx000004Tmiqaas", "003xx000004TmiQAAA", " 003xx000004TmiQAAS", "003xx\u0660\u0661", ""]
+    ),
+)
+TRUTHS = st.sampled_from(["true", "false"])
+ODD_TRUTHS = st.sampled_from(["true", "false", "", "TRUE", "1", " true"])
+INSTANTS = st.datetimes(min_value=datetime(1970, 1, 1)).map(lambda at: at.isoformat(timespec="seconds") + ".000Z")  # noqa: DTZ001 a zone is written
+ODD_INSTANTS = st.one_of(
+    INSTANTS,
+    st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1)).map(datetime.isoformat),  # noqa: DTZ001 as above
+    st.sampled_from(
+        [
+            "2026-02-30T10:00:00.000Z",
+            "2026-01-05T24:00:00.000Z",
+            "2026-01-05T10:00:60.000Z",
+            "2026-01-05T10:00:00.999Z",
+            "2026-01-05T10:00:00.000+0100",
+            "2026-01-05T10:00:00",
+            "0000-01-05T10:00:00.000Z",
+            "\u0662026-01-05T10:00:00.000Z",
+            "2026-01-05T10:00:00.000Z\n",
+            "",
+        ]
+    ),
+)
+
+
+def sheets(ids: st.SearchStrategy[str], truths: st.SearchStrategy[str], instants: st.SearchStrategy[str]) -> Any:
+    """Some records of a page, all with the same columns, of which the optional ones may be absent."""
+    must = {"Id": ids, "Email": TEXTS, "LastModifiedById": TEXTS, "SystemModstamp": instants, "LastModifiedDate": instants}
+    must |= dict.fromkeys(("IsDeleted", "HasOptedOutOfEmail", "Other__c"), truths)
+    few = st.one_of(st.just(""), ids)
+    may = {"FirstName": TEXTS, "LastName": TEXTS, "Company": TEXTS, "Account.Name": TEXTS, "IsConverted": truths}
+    may |= {"ConvertedContactId": few, "MasterRecordId": few, "AccountId": few, "IsPersonAccount": truths}
+    may |= {"EmailBouncedDate": st.one_of(st.just(""), instants)}
+    names = st.sets(st.sampled_from(sorted(may)))
+    return names.flatmap(
+        lambda some: st.lists(st.fixed_dictionaries(must | {name: may[name] for name in sorted(some)}), min_size=1, max_size=4)
+    )
+
+
+def answer(step: Callable[[], Any]) -> Any:
+    """What a reading gives, or that it refuses."""
+    try:
+        return step()
+    except (ValueError, LookupError):
+        return "refused"
+
+
+def by_columns(sheet: list[dict[str, str]]) -> dict[str, list[str]]:
+    return {name: [record[name] for record in sheet] for name in sheet[0]}
+
+
+@given(sheets(IDS, TRUTHS, INSTANTS) | sheets(IDS, ODD_TRUTHS, ODD_INSTANTS), st.sampled_from(["Lead", "Contact"]))
+def test_a_page_read_by_columns_says_what_its_records_say(sheet: list[dict[str, str]], kind: str) -> None:
+    fields = ("HasOptedOutOfEmail", "Other__c")
+    one_by_one = answer(lambda: [row_of(kind, record, fields) for record in sheet])
+    rows = answer(lambda: rows_of(kind, by_columns(sheet), fields))
+    event(str(one_by_one == "refused"))
+    assert (rows if rows == "refused" else list(rows)) == one_by_one
+    if rows != "refused":
+        assert list(incoming.columns_of(list(rows)).system_modstamp) == list(rows.system_modstamp)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"LeadId": IDS, "Field": TEXTS, "OldValue": ODD_TRUTHS, "NewValue": ODD_TRUTHS, "CreatedDate": ODD_INSTANTS}
+            | {"CreatedById": TEXTS, "CreatedBy.Name": TEXTS}
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_history_read_by_columns_says_what_its_records_say(sheet: list[dict[str, str]]) -> None:
+    one_by_one = answer(lambda: [change_of("Lead", record) for record in sheet])
+    assert answer(lambda: changes_of("Lead", by_columns(sheet))) == one_by_one
+
+
+@pytest.mark.parametrize("name", ["HasOptedOutOfEmail", "IsDeleted", "SystemModstamp", "Email", "Id", "LastModifiedById"])
+def test_a_page_without_a_deciding_column_is_an_error(name: str) -> None:
+    page = columns([CSV.encode()])
+    assert list(rows_of("Contact", page, OPT_OUTS)) == [row_of("Contact", JSON, OPT_OUTS)]
+    with pytest.raises(LookupError):
+        rows_of("Contact", {key: value for key, value in page.items() if key != name}, OPT_OUTS)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_columns_are_those_of_the_records(size: int) -> None:
+    text = 'Id,Name\n1,"Zoë, ""the"" Ünder\nline"\n2,\u2028x\r\n'.encode()
+    cut = [text[i : i + size] for i in range(0, len(text), size)]
+    assert columns(cut) == by_columns(list(records(cut)))
+    assert columns([b"Id,Name\n"]) == columns([]) == {}
+
+
+@pytest.mark.parametrize("text", [b"Id,Name\n1\n", b'Id,Name\n1,"open', b"Id\n\xff\n", b"Id,Name\n1,2,3\n", b"Id\n1\n\n"])
+def test_columns_of_broken_csv_are_an_error(text: bytes) -> None:
+    with pytest.raises(ValueError):
+        columns([text])

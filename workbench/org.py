@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, overload
 
 from workbench.errors import WorkbenchError
 from workbench.person import normalize_address
@@ -194,12 +194,83 @@ class Bookmark:
     promised: int
 
 
-class Page(list[T]):
-    """Rows of a query job, and where the next ones begin: a list like any other page, for a reading that can be gone on with."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowColumns(Sequence[OrgRow]):
+    """Many rows as columns of plain values, one entry a row: how pages go from the org into the register.
 
-    def __init__(self, rows: Iterable[T], following: Bookmark) -> None:
-        super().__init__(rows)
-        self.following = following
+    As a sequence it gives an `OrgRow` for each, made when it is looked at. Instants are text as Bulk delivers them and the register
+    keeps them, UTC with milliseconds that are zero: ``2026-01-05T09:00:01.000Z``. Everything else is as in `OrgRow`; rows with the
+    same opt-outs may share one dictionary.
+    """
+
+    object: Sequence[str]
+    record_id: Sequence[str]
+    email: Sequence[str] = field(repr=False)
+    opt_outs: Sequence[dict[str, bool]]
+    system_modstamp: Sequence[str]
+    last_modified_date: Sequence[str]
+    last_modified_by: Sequence[str]
+    first_name: Sequence[str] = field(repr=False)
+    last_name: Sequence[str] = field(repr=False)
+    company: Sequence[str] = field(repr=False)
+    is_deleted: Sequence[bool]
+    is_converted: Sequence[bool]
+    converted_contact_id: Sequence[str | None]
+    merged_into: Sequence[str | None]
+    bounced_at: Sequence[str | None]
+    person_account: Sequence[str | None]
+
+    def __len__(self) -> int:
+        return len(self.record_id)
+
+    @overload
+    def __getitem__(self, index: int) -> OrgRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[OrgRow]: ...
+    def __getitem__(self, index: int | slice) -> OrgRow | Sequence[OrgRow]:
+        """One row, or a list of some."""
+        if isinstance(index, slice):
+            return [self._row(i) for i in range(len(self))[index]]
+        return self._row(index)
+
+    def _row(self, index: int) -> OrgRow:
+        bounced = self.bounced_at[index]
+        return OrgRow(
+            record_id=self.record_id[index],
+            object=self.object[index],
+            email=self.email[index],
+            opt_outs=self.opt_outs[index],
+            system_modstamp=datetime.fromisoformat(self.system_modstamp[index]),
+            last_modified_date=datetime.fromisoformat(self.last_modified_date[index]),
+            last_modified_by=self.last_modified_by[index],
+            first_name=self.first_name[index],
+            last_name=self.last_name[index],
+            company=self.company[index],
+            is_deleted=self.is_deleted[index],
+            is_converted=self.is_converted[index],
+            converted_contact_id=self.converted_contact_id[index],
+            merged_into=self.merged_into[index],
+            bounced_at=datetime.fromisoformat(bounced) if bounced else None,
+            person_account=self.person_account[index],
+        )
+
+
+class Page(Sequence[T]):
+    """Rows of a query job, and where the next ones begin: a page like any other, for a reading that can be gone on with."""
+
+    def __init__(self, rows: Sequence[T], following: Bookmark) -> None:
+        self.rows, self.following = rows, following
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        """One row, or some."""
+        return self.rows[index]
 
 
 class Org(Protocol):
@@ -248,7 +319,7 @@ class Org(Protocol):
     def pull(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[OrgRow]]:
         """Every row of one object, deleted and merged ones included, page by page (REST when few, Bulk 2.0 when many).
 
-        Pages of Bulk 2.0 are a `Page`; with its bookmark as ``at``, the same job is read on from there.
+        Pages of Bulk 2.0 are a `Page` of `RowColumns`; with its bookmark as ``at``, the same job is read on from there.
         """
 
     def pull_history(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[FieldChange]]:

@@ -21,6 +21,10 @@ SALESFORCE_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 LONGEST_ADDRESS = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 
 
+_PLAIN_ADDRESS = re.compile(r"[!-~]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*")
+"""What nearly every address looks like: nothing but its case can differ from its normal form."""
+
+
 def normalize_address(text: str) -> str:
     """The form under which two spellings of one mailbox are compared: NFC, no surrounding space, lower case, ASCII domain.
 
@@ -28,6 +32,8 @@ def normalize_address(text: str) -> str:
     treating two spellings as one person keeps more people opted out. It is not case-folded, which would make one mailbox of
     ``straße`` and ``strasse``. Returns "" for what can't be an address.
     """
+    if len(text) <= LONGEST_ADDRESS and _PLAIN_ADDRESS.fullmatch(text):
+        return text.lower()
     address = unicodedata.normalize("NFC", text).strip()
     if len(address) > LONGEST_ADDRESS or " " in address or not address.isprintable():
         return ""

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
-from workbench.org import OBJECTS, Bookmark, Changes, FieldChange, OrgRefusedError, OrgRow, Page, Reading
-from workbench.store import bookmarks, mismatches, records
+from workbench.org import OBJECTS, Bookmark, Changes, FieldChange, OrgRefusedError, OrgRow, Page, Reading, RowColumns
+from workbench.store import bookmarks, incoming, mismatches, records
 from workbench.store.bookmarks import UnderWay
 from workbench.store.database import Transaction
 from workbench.store.records import Snapshot
@@ -171,9 +171,9 @@ class _Pull:
 
     def _pages(self, name: str, pages: Iterator[Sequence[Any]], store: Callable[..., None]) -> None:
         for page in pages:
-            following = page.following if isinstance(page, Page) else None
+            rows, following = (page.rows, page.following) if isinstance(page, Page) else (page, None)
             self.under_way.step, self.under_way.bookmark = (name, following) if following else ("", None)
-            store(page)
+            store(rows)
 
     def _keep(self, tx: Transaction) -> None:
         """Note how far a full reading is, in the transaction that stores what was read."""
@@ -205,10 +205,11 @@ class _Pull:
     def _page(self, page: Sequence[OrgRow]) -> None:
         asked = self.under_way.asked  # a job's rows are as they were when it was made, however late they are read
         seen_at = datetime.fromisoformat(asked) if asked else self.desk.clock()
+        rows = incoming.columns_of(page)
         with self.desk.store.write() as tx:
-            self._count(tx, page)
+            self._count(tx, rows)
             records.upsert_rows(
-                tx, page, snapshot_id=self.snapshot_id, seen_at=seen_at, asked_at=seen_at if asked else self.asked_at
+                tx, rows, snapshot_id=self.snapshot_id, seen_at=seen_at, asked_at=seen_at if asked else self.asked_at
             )
             if self.under_way.bookmark:
                 self._keep(tx)
@@ -216,8 +217,8 @@ class _Pull:
 
     def _reading(self, reading: Reading) -> None:
         with self.desk.store.write() as tx:
-            self._count(tx, reading.rows)
-            self.deleted += sum(not deleted for _, deleted in records.stamps(tx, reading.missing).values())
+            self._count(tx, incoming.columns_of(reading.rows))
+            self.deleted += records.live_among(tx, reading.missing)
             now = self.desk.clock()
             records.store_reading(tx, reading, seen_at=now, asked_at=self.asked_at, snapshot_id=self.snapshot_id)
         self.history += len(reading.history)
@@ -234,15 +235,13 @@ class _Pull:
             if self.under_way.bookmark:
                 self._keep(tx)
 
-    def _count(self, tx: Transaction, rows: Sequence[OrgRow]) -> None:
+    def _count(self, tx: Transaction, rows: RowColumns) -> None:
         if self.nothing_known is None:
             self.nothing_known = not records.any_stored(tx)
-        known = {} if self.nothing_known else records.stamps(tx, [row.record_id for row in rows])
-        for row in rows:
-            self.rows[row.object] += 1
-            stamp, deleted = known.get(row.record_id, (None, False))
-            self.changed += stamp is None or row.system_modstamp > stamp
-            self.deleted += row.is_deleted and not deleted
+        for kind in OBJECTS:
+            self.rows[kind] += rows.object.count(kind)
+        changed, deleted = (len(rows), sum(rows.is_deleted)) if self.nothing_known else records.news(tx, rows)
+        self.changed, self.deleted = self.changed + changed, self.deleted + deleted
 
     def _told(self) -> None:
         """Say how far the reading is, and go on only if calls are left for it."""

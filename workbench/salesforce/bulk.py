@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from workbench.org import Bookmark, OrgRefusedError, OrgUnreachableError, Page
@@ -18,16 +18,18 @@ from workbench.salesforce.connection import Connection
 from workbench.salesforce.replies import Reply, Request
 
 T = TypeVar("T")
-PAGE = 20_000  # rows of one results page: some 20 MB as row objects
+Columns = Mapping[str, Sequence[str]]
+Convert = Callable[[Columns], Sequence[T]]
+PAGE = 20_000  # rows of one results page: some 30 MB while it is read and stored
 JOB_ID = re.compile(r"[A-Za-z0-9]{15,18}")
 LOCATOR = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
 FIRST_WAIT, GROWTH, LONGEST_WAIT, LONGEST_JOB = 0.25, 1.6, 15.0, 4 * 3600.0  # seconds
 
 
 def query_job(
-    connection: Connection, query: str, *, convert: Callable[[Mapping[str, str]], T], what: str, at: Bookmark | None = None
+    connection: Connection, query: str, *, convert: Convert[T], what: str, at: Bookmark | None = None
 ) -> Iterator[Page[T]]:
-    """Every row of a query, deleted ones included, in pages of at most `PAGE` rows.
+    """Every row of a query, deleted ones included, in pages of at most `PAGE` rows; ``convert`` makes them of a page's columns.
 
     With a bookmark, the pages behind it of the job that it names: no job is made, and no page before it is read.
 
@@ -103,15 +105,31 @@ def _page_request(job: str, locator: str, what: str) -> Request:
     return Request(what=what, path=f"jobs/query/{job}/results", params=params)
 
 
-def _page(reply: Reply, chunks: Iterable[bytes], convert: Callable[[Mapping[str, str]], T]) -> tuple[list[T], str]:
+def _page(reply: Reply, chunks: Iterable[bytes], convert: Convert[T]) -> tuple[Sequence[T], str]:
     """One page's rows and the next page's locator. Raises: ValueError when the page is shorter than it says."""
-    rows = [convert(record) for record in records(chunks)]
+    found = columns(chunks)
+    rows = convert(found) if found else ()
     if len(rows) != int(reply.headers["sforce-numberofrecords"]):
         raise ValueError("the page broke off")
     locator = reply.headers.get("sforce-locator", "null")
     if locator != "null" and not LOCATOR.fullmatch(locator):
         raise ValueError("not a locator")
     return rows, "" if locator == "null" else locator
+
+
+def columns(chunks: Iterable[bytes]) -> dict[str, list[str]]:
+    """The values of a CSV that comes in pieces, by the names in its header; none without records.
+
+    Column by column, a page is checked and converted in a fraction of the time that it takes record by record.
+
+    Raises:
+        ValueError: it is not CSV in UTF-8, or a record is longer or shorter than the header.
+    """
+    try:
+        rows = list(csv.reader(lines(chunks), strict=True))
+    except csv.Error:
+        raise ValueError("not CSV") from None
+    return {name: values for name, *values in zip(*rows, strict=True)} if len(rows) > 1 else {}
 
 
 def records(chunks: Iterable[bytes]) -> Iterator[dict[str, str]]:

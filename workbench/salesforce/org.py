@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import zip_longest
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from workbench.org import (
     OBJECTS,
@@ -28,8 +29,9 @@ from workbench.org import (
     RowAnswer,
 )
 from workbench.person import salesforce_id_18
-from workbench.salesforce.bulk import begin_job, query_job
+from workbench.salesforce.bulk import Columns, begin_job, query_job
 from workbench.salesforce.changes import changes
+from workbench.salesforce.columns import changes_of, rows_of
 from workbench.salesforce.connection import Connection, Patience
 from workbench.salesforce.ingest import opt_out_in_bulk
 from workbench.salesforce.login import Login, OrgCredentials
@@ -63,6 +65,14 @@ from workbench.salesforce.writes import (
 T = TypeVar("T")
 MOST_BY_COLLECTIONS = 2_000  # rows to be opted out: above it Salesforce's guidance is Bulk API 2.0
 MOST_BY_REST = 2_000  # rows: one page; above it Salesforce's guidance is Bulk API 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader(Generic[T]):
+    """How one kind of thing is read: from a record of REST, and from the columns of a Bulk page."""
+
+    record: Callable[[Mapping[str, Any]], T]
+    columns: Callable[[Columns], Sequence[T]]
 
 
 class SalesforceOrg:
@@ -329,12 +339,17 @@ class SalesforceOrg:
             OrgError: it could not be read.
         """
         query, what = self._pulled(object, history=False)
-        yield from self._all_pages(query, lambda record: row_of(object, record, self.opt_out_fields), what=what, at=at)
+        reader = Reader(
+            record=lambda record: row_of(object, record, self.opt_out_fields),
+            columns=lambda columns: rows_of(object, columns, self.opt_out_fields),
+        )
+        yield from self._all_pages(query, reader, what=what, at=at)
 
     def pull_history(self, object: str, *, at: Bookmark | None = None) -> Iterator[Sequence[FieldChange]]:
         """Every opt-out field change of one object that Salesforce still keeps, page by page; as `pull`. Raises: OrgError."""
         query, what = self._pulled(object, history=True)
-        yield from self._all_pages(query, lambda record: change_of(object, record), what=what, at=at)
+        reader = Reader(record=partial(change_of, object), columns=partial(changes_of, object))
+        yield from self._all_pages(query, reader, what=what, at=at)
 
     def _pulled(self, object: str, *, history: bool) -> tuple[str, str]:
         """The query for everything of one kind, and what asking it is called."""
@@ -343,15 +358,13 @@ class SalesforceOrg:
         query = self._with_known_fields(lambda: all_query(object, self._columns_of(known_object(object))))
         return query, f"pulling {object} rows"
 
-    def _all_pages(
-        self, query: str, convert: Callable[[Mapping[str, Any]], T], *, what: str, at: Bookmark | None
-    ) -> Iterator[Sequence[T]]:
+    def _all_pages(self, query: str, reader: Reader[T], *, what: str, at: Bookmark | None) -> Iterator[Sequence[T]]:
         if at and at.job:
-            yield from query_job(self.connection, query, convert=convert, what=what, at=at)
+            yield from query_job(self.connection, query, convert=reader.columns, what=what, at=at)
         elif (at.promised if at else self._count(query)) <= MOST_BY_REST:
-            yield from query_pages(self.connection, query, convert, what=what)
+            yield from query_pages(self.connection, query, reader.record, what=what)
         else:
-            yield from query_job(self.connection, query, convert=convert, what=what)
+            yield from query_job(self.connection, query, convert=reader.columns, what=what)
 
     def changes(self, object: str, *, since: datetime) -> Changes:
         """What was updated or deleted since a moment, the last minute included; three calls. The next window starts at ``covered_until``.

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from workbench.org import FieldChange, OrgRow, Reading
-from workbench.person import new_id, normalize_address
+from workbench.person import new_id
+from workbench.store import incoming
 from workbench.store import schema as s
-from workbench.store import suppression
 from workbench.store.database import Transaction, portions
 
 OWN_USERS = "org.own_users"
@@ -64,7 +63,7 @@ def upsert_rows(
     """
     if not rows:
         return
-    rows = _without_erased(tx, rows, since=seen_at)
+    columns = incoming.without_erased(tx, incoming.columns_of(rows), since=seen_at)
     insert = _insert(tx, _r)
     new, old = insert.excluded, _r.c
     newer = (new.system_modstamp > old.system_modstamp) | (
@@ -79,66 +78,13 @@ def upsert_rows(
     values["seen_at"] = sa.case((new.seen_at > old.seen_at, new.seen_at), else_=old.seen_at)
     values["snapshot_id"] = new.snapshot_id
     statement = insert.on_conflict_do_update(index_elements=["record_id"], set_=values)
-    _execute_many(tx, statement, _r, _values(tx, rows, snapshot_id=snapshot_id, seen_at=seen_at))
+    _execute_many(tx, statement, _r, incoming.values(columns, snapshot_id=snapshot_id, seen_at=seen_at))
 
 
-def _execute_many(tx: Transaction, insert: Any, table: sa.Table, values: list[tuple[Any, ...]]) -> None:
+def _execute_many(tx: Transaction, insert: Any, table: sa.Table, values: Iterable[tuple[Any, ...]]) -> None:
     """Insert tuples in the order of a table's columns, as the driver takes them: SQLAlchemy's own way costs twice the storing."""
     compiled = insert.compile(dialect=tx.dialect, column_keys=[c.name for c in table.c])
-    tx.exec_driver_sql(str(compiled), values)
-
-
-def _values(tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, seen_at: datetime) -> list[tuple[Any, ...]]:
-    """Rows as tuples in the order of `org_record`; what many rows have in common is made once."""
-    instant = s.instant_binder(tx.dialect)
-    seen, flags = instant(seen_at), cache(_flags)
-    found = []
-    for row in rows:
-        stamped = instant(row.system_modstamp)
-        found.append(
-            (
-                row.record_id,
-                row.object,
-                normalize_address(row.email),
-                row.email,
-                row.first_name,
-                row.last_name,
-                row.company,
-                *flags(tuple(row.opt_outs.items())),
-                stamped,
-                stamped if row.last_modified_date is row.system_modstamp else instant(row.last_modified_date),
-                row.last_modified_by,
-                row.is_deleted,
-                row.is_converted,
-                row.converted_contact_id,
-                row.merged_into,
-                instant(row.bounced_at),
-                row.person_account,
-                seen,
-                snapshot_id,
-            )
-        )
-    return found
-
-
-def _flags(opt_outs: tuple[tuple[str, bool], ...]) -> tuple[bool, str, bool]:
-    """Whether any is set, all of them as JSON, and whether they differ."""
-    values = {value for _, value in opt_outs}
-    return any(values), json.dumps(dict(opt_outs)), len(values) > 1
-
-
-def _without_erased(tx: Transaction, rows: Sequence[OrgRow], *, since: datetime) -> Sequence[OrgRow]:
-    """The rows; those of people who were erased, told by their address or by the record itself, without address and name."""
-    kept_out = suppression.among(tx, [i for row in rows for i in (row.record_id, row.email)])
-    if not kept_out:
-        return rows
-    theirs = {row.record_id for row in rows if row.record_id in kept_out or row.email in kept_out}
-    suppression.add_records(tx, theirs, since=since)
-    return [_without_name(row) if row.record_id in theirs else row for row in rows]
-
-
-def _without_name(row: OrgRow) -> OrgRow:
-    return replace(row, email="", first_name="", last_name="", company="")
+    tx.exec_driver_sql(str(compiled), list(values))
 
 
 def _as_row(r: sa.RowMapping) -> OrgRow:
@@ -270,13 +216,28 @@ def any_stored(tx: Transaction) -> bool:
     return tx.execute(sa.select(_r.c.record_id).limit(1)).first() is not None
 
 
-def stamps(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[datetime, bool]]:
-    """By record id, the stored SystemModstamp and whether the record was deleted; unknown ids are left out."""
-    found: dict[str, tuple[datetime, bool]] = {}
-    for ids in portions(record_ids):
-        query = sa.select(_r.c.record_id, _r.c.system_modstamp, _r.c.is_deleted).where(_r.c.record_id.in_(ids))
-        found |= {x.record_id: (x.system_modstamp, x.is_deleted) for x in tx.execute(query)}
-    return found
+def news(tx: Transaction, rows: Sequence[OrgRow]) -> tuple[int, int]:
+    """How many rows, not yet stored, are new or changed, and how many are newly deleted."""
+    columns = incoming.columns_of(rows)
+    known: dict[str, tuple[str, bool]] = {}
+    stamp = sa.type_coerce(_r.c.system_modstamp, sa.String)
+    for ids in portions(columns.record_id):
+        query = sa.select(_r.c.record_id, stamp, _r.c.is_deleted).where(_r.c.record_id.in_(ids))
+        known |= {record_id: (stamped, gone) for record_id, stamped, gone in tx.execute(query)}
+    changed = deleted = 0
+    for record_id, stamped, gone in zip(columns.record_id, columns.system_modstamp, columns.is_deleted, strict=True):
+        before, was_gone = known.get(record_id, ("", False))
+        changed += stamped > before
+        deleted += gone and not was_gone
+    return changed, deleted
+
+
+def live_among(tx: Transaction, record_ids: Iterable[str]) -> int:
+    """How many of these records are stored and not marked as deleted."""
+    return sum(
+        tx.execute(sa.select(sa.func.count()).where(_r.c.record_id.in_(ids), ~_r.c.is_deleted)).scalar_one()
+        for ids in portions(record_ids)
+    )
 
 
 def owners(tx: Transaction, record_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
