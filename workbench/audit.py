@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import anchors
+from workbench import anchoring, anchors
 from workbench.desk import Desk
 from workbench.errors import NotAllowedError, TrailError
 from workbench.signing import create_next_signer, keyring_allowed, take_over
@@ -153,6 +153,24 @@ class Audit:
             TrailError: the file lies in the workspace, holds something else, or can't be written.
         """
         return anchors.add_to_file(file, note, workspace=self._desk.folder)
+
+    def request_timestamp(self, file: Path) -> str:
+        """Sign a checkpoint, write a request for a time stamp of it (RFC 3161) to a new file, and return the note. Nothing is sent.
+
+        Raises:
+            TrailError: the file exists already, or can't be written.
+        """
+        note = self.checkpoint()
+        anchoring.request_timestamp(self._desk, note, file)
+        return note
+
+    def add_timestamp(self, response: Path, *, ca: Path) -> tuple[int, datetime]:
+        """Verify an authority's answer under its root certificate and file it; the checkpoint's size, and the moment (UTC).
+
+        Raises:
+            TrailError: it can't be read, was not asked for, or does not hold; nothing was filed.
+        """
+        return anchoring.add_timestamp(self._desk, response, ca)
 
     def newest_checkpoint(self) -> str:
         """The newest signed note, as reports print it; "" before the first."""

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from workbench.cli import anchors
 from workbench.cli.filters import pairs, text_file
 from workbench.cli.output import FormatOption, emit, emit_json, write
 from workbench.cli.session import FINE, code, opened
@@ -26,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
     trail = typer.Typer(help="The audit trail: verify, export, prove.", rich_markup_mode=None, no_args_is_help=True)
     trail.command("verify")(trail_verify)
     trail.command("export")(trail_export)
-    trail.command("checkpoint")(trail_checkpoint)
+    anchors.add_to(trail)
     trail.command("proof")(trail_proof)
     trail.command("check")(trail_check)
     trail.command("rotate-key")(trail_rotate_key)
@@ -118,24 +119,6 @@ def trail_export(
     say("The folder holds personal data: hand it over encrypted. This verifies it, wherever there is Python:")
     say(f"  cd {shlex.quote(str(folder))} && python3 verify_trail.py . --vkey {shlex.quote(vkey)}")
     say("The key in that line must reach the auditor by another way than the folder.")
-    return FINE
-
-
-def trail_checkpoint(
-    ctx: typer.Context,
-    to: Annotated[
-        Path | None,
-        typer.Option("--to", metavar="FILE", help="Add it to a file outside the workspace as well; nothing is overwritten."),
-    ] = None,
-) -> int:
-    """Sign the trail and print the checkpoint. Keep it where nobody here can change it."""
-    with opened(ctx) as wb:
-        note = wb.trail.checkpoint()
-        if to is not None and wb.trail.keep_checkpoint(to, note):
-            say(
-                f"The checkpoint was added to {to}; workbench trail verify --known {shlex.quote(str(to))} compares the trail with it."
-            )
-    write(note)
     return FINE
 
 

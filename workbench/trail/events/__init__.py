@@ -8,6 +8,8 @@ from workbench.trail.events.audit import (
     KeyRotated,
     ReportErased,
     ReportIssued,
+    TimestampReceived,
+    TimestampRequested,
     TrailExported,
 )
 from workbench.trail.events.batches import (
@@ -109,6 +111,8 @@ __all__ = [
     "SnapshotPulled",
     "SyncFinished",
     "SyncStarted",
+    "TimestampReceived",
+    "TimestampRequested",
     "TrailExported",
     "UnsubscribeRecorded",
     "UnsubscribesImported",

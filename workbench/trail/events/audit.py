@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Annotated
 
-from workbench.trail.event import Count, Digest, Event
+from workbench.trail.event import Count, Digest, Event, Stamp
+
+Number = Annotated[str, re.compile(r"[0-9]{1,60}")]
+"""A whole number that may be larger than JSON carries exactly, in decimal digits."""
+Base64 = Annotated[str, re.compile(r"[A-Za-z0-9+/]+={0,2}")]
+"""Bytes as base64 (RFC 4648, 4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +60,29 @@ class KeyRotated(Event, action="key_rotated"):
     vkey: str
     key_kept_in: str
     cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimestampRequested(Event, action="timestamp_requested"):
+    """A time stamp (RFC 3161) was asked for: of the checkpoint of this size, whose note has this SHA-256; the answer repeats the nonce."""
+
+    size: Count
+    note_sha256: Digest
+    nonce: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimestampReceived(Event, action="timestamp_received"):
+    """An authority stamped that checkpoint at this moment, by its clock: its whole answer, and the SHA-256 of the authority's root file.
+
+    The answer was verified when it came in; ``openssl ts -verify`` verifies it again, by the checkpoint's note and the root file.
+    """
+
+    size: Count
+    note_sha256: Digest
+    stamped_at: Stamp
+    response: Base64
+    ca_sha256: Digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,106 @@
+"""Anchoring a checkpoint outside the workspace, with an event on the trail that says where: time stamps by an outside authority."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from workbench import timestamps
+from workbench.desk import Desk
+from workbench.errors import TrailError
+from workbench.store import trail_log
+from workbench.store.database import Transaction
+from workbench.trail import events, parse_checkpoint, read_event
+
+LARGEST_FILE = 1_000_000
+"""Bytes of an answer or a root file; real ones have a few thousand."""
+
+
+def request_timestamp(desk: Desk, note: str, file: Path) -> None:
+    """Write a request for a time stamp of this checkpoint to a new file, and note on the trail that it was asked for.
+
+    Raises:
+        TrailError: the file exists already, or can't be written; nothing was noted.
+    """
+    request = timestamps.request_for(note.encode())
+    with desk.store.write() as tx:
+        asked = events.TimestampRequested(
+            size=parse_checkpoint(note).size, note_sha256=_sha256(note.encode()), nonce=str(request.nonce)
+        )
+        desk.trail.append(tx, asked)
+        desk.trail.checkpoint(tx)
+        _write_new(file, request.der)
+
+
+def add_timestamp(desk: Desk, response: Path, ca: Path) -> tuple[int, datetime]:
+    """Verify an authority's answer against the checkpoint that was sent, and file it on the trail, once. Returns size and moment (UTC).
+
+    Raises:
+        TrailError: a file can't be read, this workspace did not ask for it, or the stamp does not hold; nothing was filed.
+    """
+    answer, roots = _read(response, "the time stamp"), _read(ca, "the authority's certificate")
+    nonce = timestamps.nonce_of(answer)
+    with desk.store.read() as tx:
+        asked = next((e for e in _requests(tx) if e.nonce == str(nonce)), None)
+        notes = {size: note for size, note, _ in trail_log.checkpoints(tx)}
+    note = notes.get(asked.size, "") if asked else ""
+    if asked is None or _sha256(note.encode()) != asked.note_sha256:
+        raise TrailError(
+            "no checkpoint of this trail was sent for this time stamp", "Ask with `workbench trail timestamp request`."
+        )
+    moment = timestamps.verified_moment(answer, content=note.encode(), nonce=int(asked.nonce), roots=roots)
+    received = events.TimestampReceived(
+        size=asked.size,
+        note_sha256=asked.note_sha256,
+        stamped_at=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        response=base64.b64encode(answer).decode(),
+        ca_sha256=_sha256(roots),
+    )
+    with desk.store.write() as tx:
+        if received not in _received(tx):
+            desk.trail.append(tx, received)
+            desk.trail.checkpoint(tx)
+    return asked.size, moment
+
+
+def _requests(tx: Transaction) -> Iterator[events.TimestampRequested]:
+    for stored in trail_log.events(tx, action=events.TimestampRequested.action):
+        event = read_event(events.TimestampRequested.action, stored.payload or b"")
+        if isinstance(event, events.TimestampRequested):
+            yield event
+
+
+def _received(tx: Transaction) -> list[object]:
+    action = events.TimestampReceived.action
+    return [read_event(action, stored.payload or b"") for stored in trail_log.events(tx, action=action)]
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(file: Path, what: str) -> bytes:
+    try:
+        with file.open("rb") as content:
+            found = content.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise TrailError(f"{what} can't be read ({error.strerror})", "Check the file's name and permissions.") from None
+    if len(found) > LARGEST_FILE:
+        raise TrailError(f"{what} has more than {LARGEST_FILE:,} bytes", "Name the file that you meant.")
+    return found
+
+
+def _write_new(file: Path, content: bytes) -> None:
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+    except FileExistsError:
+        raise TrailError(f"the file {file.name} exists already", "Name a file that does not exist yet.") from None
+    except OSError as error:
+        raise TrailError(f"the request can't be written ({error.strerror})", "Check the folder and its permissions.") from None
