@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB ?= 1
 PEOPLE ?= 200000
 
-.PHONY: help demo test lab check bench soak clean
+.PHONY: help demo test lab check bench soak mutants clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,9 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 
 soak: .venv/installed ## the tests marked slow: every kill point and fault; HOURS=1 for an hour of random kills, PAIRS=15000 pairs of crashes
 	@SOAK_HOURS=$(HOURS) SOAK_PAIRS=$(PAIRS) $(BIN)/python -m pytest -q -m slow || { [ $$? = 5 ] && echo 'No test is marked slow yet: there is nothing to soak.'; }
+
+mutants: .venv/installed ## mistakes made in the rules, the lease and the verifier, one at a time: does a test notice? (MODULES=workbench.store.leases)
+	@PYTHONPATH=tests $(BIN)/python -m mutants $(MODULES)
 
 clean: ## remove what make made: .venv, caches, builds; workspaces and ./demo stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist artifacts

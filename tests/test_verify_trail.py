@@ -20,8 +20,8 @@ PROGRAM = Path(verify_trail.__file__)
 TIMES = 1  # as a program; tests/test_tampering.py makes a hundred of each in one process
 
 
-def run(folder, vkey, *known, program=PROGRAM):
-    command = [sys.executable, "-I", str(program), str(folder), "--vkey", str(vkey)]
+def run(folder, vkey, *known, program=None):
+    command = [sys.executable, "-I", str(program or verify_trail.__file__), str(folder), "--vkey", str(vkey)]
     for path in known:
         command += ["--known", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
