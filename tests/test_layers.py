@@ -38,6 +38,7 @@ FLOORS = (
         "worker",
         "nightly",
         "pull",
+        "push",
         "views",
         "health",
         "audit",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workbench.bench.opened import Listener
     from workbench.nightly import SyncResult
     from workbench.pull import PullResult
+    from workbench.push import Push
 
 
 class Comparing(Opened):
@@ -65,6 +66,16 @@ class Comparing(Opened):
         from workbench import nightly
 
         return nightly.sync(self._desk, dry_run=dry_run, cap=cap)
+
+    def push(self, person: str) -> Push:
+        """Opt out the Salesforce records of somebody who was unsubscribed here, at once; the next sync does what this can't.
+
+        Raises:
+            InputError: nobody, or several people are named so. OrgError: Salesforce can't be read or written.
+        """
+        from workbench.push import push
+
+        return push(self._desk, person)
 
     def follow_up(self) -> pd.DataFrame:
         """Look at everybody resubscribed again: intent_id, person_id, outcome (held, relapsed), cause."""

@@ -148,7 +148,7 @@ class Reviewing(Opened):
         return people_in_file(self.store, Path(file))
 
     def unsubscribe(self, person: str, *, source: str = "manual", detail: str = "", at: datetime | None = None) -> None:
-        """Unsubscribe one person in the register; always allowed, also while a batch runs: it wins.
+        """Unsubscribe one person in the register; always allowed, also while a batch runs: it wins. `push` tells Salesforce.
 
         ``source`` is one of `SAID_BY_PEOPLE`; ``at`` is when the person asked (aware; now, by default).
 

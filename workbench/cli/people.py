@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,11 @@ from workbench.cli.filters import WhereOption, filters, moment
 from workbench.cli.output import FormatOption, emit, emit_json, write
 from workbench.cli.session import FINE, opened
 from workbench.cli.talk import say
+from workbench.errors import WorkbenchError
 from workbench.reports.tables import plain_text, records
+
+if TYPE_CHECKING:
+    from workbench.bench import Workbench
 
 LISTED = ("email", "first_name", "last_name", "company", "unsubscribed_at", "source", "salesforce", "mismatches", "consents")
 HISTORY = ("at", "what", "detail", "source", "register_after", "salesforce_after", "proof")
@@ -69,11 +73,19 @@ def unsubscribe(
     detail: Annotated[str, typer.Option("--detail", help="What is known about it.")] = "",
     at: Annotated[str, typer.Option("--at", help="When the person asked: moment with zone, or a day (its end). Else now.")] = "",
 ) -> int:
-    """Unsubscribe one person in the register. Always allowed; the next sync tells Salesforce."""
+    """Unsubscribe one person. Always allowed; Salesforce is told at once, or else by the next sync."""
     with opened(ctx) as wb:
         wb.unsubscribe(named, source=source, detail=detail, at=_asked(at, wb.clock()) if at else None)
-    say("The person is unsubscribed in the register; `workbench sync` opts out the Salesforce records.")
+        say(f"The person is unsubscribed in the register. {_pushed(wb, named)}")
     return FINE
+
+
+def _pushed(wb: Workbench, named: str) -> str:
+    """What Salesforce was told; that it could not be is no failure of an unsubscribe, because the sync carries it over."""
+    try:
+        return wb.push(named).sentence
+    except WorkbenchError as error:
+        return f"Salesforce was not told ({error}); the next `workbench sync` opts out the Salesforce records."
 
 
 def _asked(text: str, now: datetime) -> datetime:

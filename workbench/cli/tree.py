@@ -20,7 +20,7 @@ COMMANDS = {
     "import": ("imports", "Import people, unsubscribes, consents."),
     "people": ("people", "List people with their state on both sides."),
     "person": ("people", "Show one person's history card."),
-    "unsubscribe": ("people", "Unsubscribe one person in the register."),
+    "unsubscribe": ("people", "Unsubscribe one person."),
     "access-report": ("people", "Write all that is known about a person."),
     "erase": ("erasing", "Erase people on request."),
     "consent": ("consents", "Record, show and verify documented consents."),
