@@ -25,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 os.environ.setdefault("WORKBENCH_NO_KEYRING", "1")
@@ -76,6 +76,14 @@ def bare(host: str, token: str, folder: str, size: str, *queries: str) -> None:
         reader.pages(reader.job(query), int(size), Path(folder) / f"{number}.csv")
 
 
+class Measure(NamedTuple):
+    """What one process took: seconds by the clock, peak memory (MB), and seconds of a processor (its own, not the org's)."""
+
+    seconds: float
+    memory: float
+    cpu: float
+
+
 class Yard:
     """One org, and what is measured against it."""
 
@@ -112,14 +120,14 @@ class Yard:
                 found += [all_query(kind, columns_of(kind, shown, FIELDS)), all_history_query(kind, FIELDS)]
         return found
 
-    def bare(self, queries: Sequence[str]) -> tuple[float, float]:
-        """Seconds and peak memory (MB) of one bare reading."""
+    def bare(self, queries: Sequence[str]) -> Measure:
+        """One bare reading."""
         with tempfile.TemporaryDirectory(dir=self.folder) as target:
             host = urlsplit(self.org.url).netloc
             return measured([__file__, "--bare", host, self.org.access_token, target, str(self.size), *queries])
 
-    def ours(self) -> tuple[float, float]:
-        """Seconds and peak memory (MB) of one pull."""
+    def ours(self) -> Measure:
+        """One pull."""
         return measured(["-m", "workbench", "--workspace", str(self.workspace()), "org", "pull", "--full"])
 
     def killed(self, kills: int) -> tuple[int, int, int]:
@@ -151,8 +159,8 @@ class Yard:
         return max((r["number"] for r in self.requests_since(0)), default=0)
 
 
-def measured(words: Sequence[str]) -> tuple[float, float]:
-    """Seconds and peak memory (MB) of one process."""
+def measured(words: Sequence[str]) -> Measure:
+    """Start one process and wait for its end."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -160,7 +168,7 @@ def measured(words: Sequence[str]) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(words[:4])} ended with code {process.returncode}")
-    return seconds, usage.ru_maxrss / 1024
+    return Measure(seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
 
 
 def main() -> None:
@@ -193,13 +201,20 @@ def compare(yard: Yard, people: int, runs: int) -> None:
     for _ in range(runs):
         bares.append(yard.bare(queries))
         ours.append(yard.ours())
-    ratios = [our[0] / one[0] for one, our in zip(bares, ours, strict=True)]
-    seconds, memory = statistics.median(our[0] for our in ours), max(our[1] for our in ours)
+    ratios = [our.seconds / one.seconds for one, our in zip(bares, ours, strict=True)]
+    seconds, memory = statistics.median(our.seconds for our in ours), max(our.memory for our in ours)
     say(f"full pull of {people:,} records, {runs} runs, bare reading and pull in turn")
-    say(f"  bare reading  {statistics.median(one[0] for one in bares):6.1f} s")
-    say(f"  pull          {seconds:6.1f} s   {people / seconds:,.0f} rows/s   peak {memory:.0f} MB (goal {GOAL_MEMORY:.0f})")
+    say(f"  bare reading  {statistics.median(one.seconds for one in bares):6.1f} s   {_cpu(bares)}")
+    say(
+        f"  pull          {seconds:6.1f} s   {_cpu(ours)}   {people / seconds:,.0f} rows/s   peak {memory:.0f} MB (goal {GOAL_MEMORY:.0f})"
+    )
     each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     say(f"  ratio         {statistics.median(ratios):6.2f}     each: {each} (goal {GOAL_RATIO})")
+
+
+def _cpu(measures: Sequence[Measure]) -> str:
+    """The processor's time, which what else the machine does changes least."""
+    return f"{statistics.median(one.cpu for one in measures):.1f} s of a processor"
 
 
 def say(line: str) -> None:
