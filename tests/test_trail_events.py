@@ -74,6 +74,8 @@ SAMPLES = [
     events.TrailExported(events=5, evidence=1),
     events.TimestampRequested(size=5, note_sha256=DIGEST, nonce="389469206608221569"),
     events.TimestampReceived(size=5, note_sha256=DIGEST, stamped_at="2026-11-02T09:00:00Z", response="MAA=", ca_sha256=DIGEST),
+    events.CheckpointIntended(size=5, note_sha256=DIGEST, object="Trail_Checkpoint__c", field="Note__c"),
+    events.CheckpointAnswered(size=5, outcome="kept", record_id="a00000000000001AAA"),
     events.CheckpointIdle(),
     events.KeyRotated(old_vkey="a+00000000+AAAA", vkey="a+00000001+AAAA", key_kept_in="memory", cause="a year is over"),
 ]

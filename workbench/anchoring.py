@@ -1,4 +1,5 @@
-"""Anchoring a checkpoint outside the workspace, with an event on the trail that says where: time stamps by an outside authority."""
+"""Anchoring a checkpoint outside the workspace, with events on the trail that say where: as a record of Salesforce, or stamped by an
+outside authority."""
 
 from __future__ import annotations
 
@@ -6,18 +7,77 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from workbench import timestamps
 from workbench.desk import Desk
-from workbench.errors import TrailError
+from workbench.errors import SettingsError, TrailError
+from workbench.org import OrgError, OrgUnreachableError
 from workbench.store import trail_log
 from workbench.store.database import Transaction
-from workbench.trail import events, parse_checkpoint, read_event
+from workbench.trail import Event, events, parse_checkpoint, read_event
 
 LARGEST_FILE = 1_000_000
 """Bytes of an answer or a root file; real ones have a few thousand."""
+
+
+def keep_in_salesforce(desk: Desk, note: str) -> str:
+    """Insert a checkpoint into Salesforce as a record; its id. What is intended and what came of it are on the trail.
+
+    Raises:
+        SettingsError: workbench.toml names no object for it.
+        OrgError: it was not kept, or that can't be told; running it again is harmless.
+    """
+    kind, field = _place(desk)
+    size = parse_checkpoint(note).size
+    _noted(desk, events.CheckpointIntended(size=size, note_sha256=_sha256(note.encode()), object=kind, field=field))
+    try:
+        record_id = desk.org.keep_text(kind, field, text=note)
+    except OrgError as error:
+        unknown = isinstance(error, OrgUnreachableError)
+        _noted(desk, events.CheckpointAnswered(size=size, outcome="unknown" if unknown else "refused", record_id=""))
+        raise
+    _noted(desk, events.CheckpointAnswered(size=size, outcome="kept", record_id=record_id))
+    return record_id
+
+
+def kept_in_salesforce(desk: Desk) -> tuple[str, ...]:
+    """This log's checkpoints that Salesforce keeps, each once, the smallest first; other texts there are left out.
+
+    Raises:
+        SettingsError: workbench.toml names no object for them.
+        OrgError: they could not be read.
+        TrailError: there is none of this log.
+    """
+    ours: dict[str, int] = {}
+    for text in desk.org.kept_texts(*_place(desk)):
+        with suppress(TrailError):
+            checkpoint = parse_checkpoint(text.replace("\r\n", "\n").strip() + "\n")  # as a long text field gives it back
+            if checkpoint.origin == desk.trail.signer.name:
+                ours[checkpoint.note] = checkpoint.size
+    if not ours:
+        raise TrailError(
+            "Salesforce keeps no checkpoint of this trail", "Keep one with `workbench trail checkpoint --to-salesforce`."
+        )
+    return tuple(sorted(ours, key=lambda note: ours[note]))
+
+
+def _place(desk: Desk) -> tuple[str, str]:
+    kind, field = desk.checkpoint_place
+    if not kind:
+        raise SettingsError(
+            "workbench.toml names no object that keeps checkpoints",
+            "Write checkpoint_object and checkpoint_field under [org]: a custom object and its long text field.",
+        )
+    return kind, field
+
+
+def _noted(desk: Desk, event: Event) -> None:
+    with desk.store.write() as tx:
+        desk.trail.append(tx, event)
+        desk.trail.checkpoint(tx)
 
 
 def request_timestamp(desk: Desk, note: str, file: Path) -> None:

@@ -154,6 +154,25 @@ class Audit:
         """
         return anchors.add_to_file(file, note, workspace=self._desk.folder)
 
+    def keep_in_salesforce(self, note: str) -> str:
+        """Insert a checkpoint into Salesforce, as a record of the object that workbench.toml names for it; the record's id.
+
+        Raises:
+            SettingsError: none is named.
+            OrgError: it was not kept, or that can't be told; to run it again is harmless.
+        """
+        return anchoring.keep_in_salesforce(self._desk, note)
+
+    def kept_in_salesforce(self) -> tuple[str, ...]:
+        """The checkpoints of this trail that Salesforce keeps, for `verify`.
+
+        Raises:
+            SettingsError: workbench.toml names no object for them.
+            OrgError: they could not be read.
+            TrailError: there is none.
+        """
+        return anchoring.kept_in_salesforce(self._desk)
+
     def request_timestamp(self, file: Path) -> str:
         """Sign a checkpoint, write a request for a time stamp of it (RFC 3161) to a new file, and return the note. Nothing is sent.
 

@@ -39,6 +39,8 @@ class Desk:
     clock: Callable[[], datetime]
     operator: Operator
     full_reading_days: int = 7
+    checkpoint_place: tuple[str, str] = ("", "")
+    """Custom object and field of the org that keep checkpoints; empty where none were named."""
 
     @cached_property
     def org(self) -> Org:

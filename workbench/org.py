@@ -328,6 +328,12 @@ class Org(Protocol):
     def changes(self, object: str, *, since: datetime) -> Changes:
         """What was updated or deleted since a moment (getUpdated, getDeleted)."""
 
+    def keep_text(self, object: str, field: str, *, text: str) -> str:
+        """Insert one record of a custom object whose field holds the text; its id. A lost answer is an `OrgUnreachableError`."""
+
+    def kept_texts(self, object: str, field: str) -> Iterator[str]:
+        """The texts that the records of a custom object hold, deleted ones included."""
+
     def rows(self, object: str, record_ids: Iterable[str]) -> Iterator[Sequence[OrgRow]]:
         """Some rows by id, deleted ones included, in pages."""
 

@@ -57,6 +57,8 @@ class OrgSettings(_Part):
     url: str
     opt_out_fields: list[FieldName] = Field(default=[OPT_OUT_FIELD], min_length=1)
     marker_field: MarkerName = ""  # a custom text field of Lead and Contact that is set to the intent's id with every clear
+    checkpoint_object: MarkerName = ""  # a custom object whose records keep the trail's checkpoints, with
+    checkpoint_field: MarkerName = ""  # its custom long text field (1,000 characters or more)
     api_version: Annotated[str, Field(pattern=r"^\d{2,3}\.0$")] = "64.0"
     proxy: str = ""  # of the company's network, such as http://proxy.example.com:3128
     ca_file: str = ""  # the authorities (PEM) of a network that looks into TLS, instead of the public ones
@@ -99,6 +101,12 @@ class OrgSettings(_Part):
         if name and name in info.data.get("opt_out_fields", ()):
             raise ValueError("must not be one of the opt-out fields")
         return name
+
+    @model_validator(mode="after")
+    def _checkpoints_have_a_place(self) -> OrgSettings:
+        if bool(self.checkpoint_object) != bool(self.checkpoint_field):
+            raise ValueError("checkpoint_object and checkpoint_field are named both, or neither")
+        return self
 
     @model_validator(mode="after")
     def _kind_fits_address(self) -> OrgSettings:

@@ -58,6 +58,7 @@ class Opened:
             clock=settings.clock,
             operator=operator,
             full_reading_days=settings.org.full_reading_days,
+            checkpoint_place=(settings.org.checkpoint_object, settings.org.checkpoint_field),
         )
         self.trail = Audit(self._desk)
 

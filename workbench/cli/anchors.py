@@ -28,6 +28,9 @@ def trail_checkpoint(
         Path | None,
         typer.Option("--to", metavar="FILE", help="Add it to a file outside the workspace as well; nothing is overwritten."),
     ] = None,
+    to_salesforce: Annotated[
+        bool, typer.Option("--to-salesforce", help="Insert it as a record of checkpoint_object (workbench.toml) as well.")
+    ] = False,
 ) -> int:
     """Sign the trail and print the checkpoint. Keep it where nobody here can change it."""
     with opened(ctx) as wb:
@@ -36,6 +39,8 @@ def trail_checkpoint(
             say(
                 f"The checkpoint was added to {to}; workbench trail verify --known {shlex.quote(str(to))} compares the trail with it."
             )
+        if to_salesforce:
+            say(f"The checkpoint is kept in Salesforce as record {wb.trail.keep_in_salesforce(note)}.")
     write(note)
     return FINE
 

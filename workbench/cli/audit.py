@@ -91,12 +91,17 @@ def trail_verify(
         list[Path] | None,
         typer.Option("--known", metavar="FILE", help="A checkpoint kept elsewhere, such as from an earlier report."),
     ] = None,
+    from_salesforce: Annotated[
+        bool, typer.Option("--from-salesforce", help="Compare it with the checkpoints that Salesforce keeps as well.")
+    ] = False,
 ) -> int:
     """Verify the whole trail. Every event, payload and checkpoint; exit code 1 when anything does not fit."""
     from workbench.trail import parse_checkpoint, split_notes
 
     notes = [note for path in known or () for note in split_notes(text_file(path, what="the checkpoint file").strip() + "\n")]
     with opened(ctx) as wb:
+        if from_salesforce:
+            notes += wb.trail.kept_in_salesforce()
         verdict = wb.trail.verify(known=notes)
     for problem in verdict.problems:
         write(f"{sentence(problem)}\n")

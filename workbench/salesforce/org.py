@@ -35,6 +35,7 @@ from workbench.salesforce.columns import changes_of, rows_of
 from workbench.salesforce.connection import Connection, Patience
 from workbench.salesforce.ingest import opt_out_in_bulk
 from workbench.salesforce.login import Login, OrgCredentials
+from workbench.salesforce.notes import insert_text, read_texts
 from workbench.salesforce.person_accounts import ACCOUNT, MARK, accounts_of, written_fields
 from workbench.salesforce.reading import MOST_QUERIES, Found, find, history_queries, people_queries, query_pages
 from workbench.salesforce.replies import Reply, Request, date_of
@@ -312,6 +313,14 @@ class SalesforceOrg:
                 found = accounts_of(row for page in self.rows("Contact", unread) for row in page)
                 known |= found
         return known
+
+    def keep_text(self, object: str, field: str, *, text: str) -> str:
+        """Insert one record of a custom object that holds a text; its id. Raises: OrgError, as `notes.insert_text`."""
+        return insert_text(self.connection, object, field, text=text)
+
+    def kept_texts(self, object: str, field: str) -> Iterator[str]:
+        """The texts that records of a custom object hold. Raises: OrgError."""
+        return read_texts(self.connection, object, field)
 
     def count(self, object: str) -> int:
         """How many rows an object has, deleted ones included. Raises: OrgError."""

@@ -251,6 +251,13 @@ _CONSENT = ObjectType(
         *_OWNED,
     ),
 )
+_CHECKPOINT = ObjectType(
+    "Trail_Checkpoint__c",
+    "Trail Checkpoint",
+    "a00",
+    (_ID, Field("Note__c", "Note", "textarea", 32768, filterable=False), *_OWNED),
+)
+"""A customer's own object, in which the trail's checkpoints can be kept."""
 
 OBJECTS: dict[str, ObjectType] = {
     o.name.lower(): o
@@ -264,6 +271,7 @@ OBJECTS: dict[str, ObjectType] = {
         _ORGANIZATION,
         _INDIVIDUAL,
         _CONSENT,
+        _CHECKPOINT,
     )
 }
 

@@ -53,7 +53,7 @@ def summary(kind: ObjectType, base: str) -> dict[str, Any]:
         "associateEntityType": "History" if kind.parent else None,
         "associateParentEntity": kind.parent or None,
         "createable": kind.writable,
-        "custom": False,
+        "custom": kind.name.endswith("__c"),
         "deletable": kind.writable,
         "keyPrefix": kind.prefix,
         "label": kind.label,

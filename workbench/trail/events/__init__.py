@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from workbench.trail.events.audit import (
     AccessReported,
+    CheckpointAnswered,
     CheckpointIdle,
+    CheckpointIntended,
     KeyRotated,
     ReportErased,
     ReportIssued,
@@ -77,7 +79,9 @@ __all__ = [
     "BatchStarted",
     "BatchUndone",
     "BothSides",
+    "CheckpointAnswered",
     "CheckpointIdle",
+    "CheckpointIntended",
     "ClearAnswered",
     "ClearIntended",
     "ClearVerified",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from workbench.trail.event import Count, Digest, Event, Stamp
 
@@ -60,6 +60,25 @@ class KeyRotated(Event, action="key_rotated"):
     vkey: str
     key_kept_in: str
     cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointIntended(Event, action="checkpoint_intended"):
+    """The checkpoint of this size is about to be inserted into Salesforce, as a record of this custom object."""
+
+    size: Count
+    note_sha256: Digest
+    object: str
+    field: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointAnswered(Event, action="checkpoint_answered"):
+    """What came of it: kept as that record, or not (``record_id`` is empty); after a lost answer there may be a record nonetheless."""
+
+    size: Count
+    outcome: Literal["kept", "refused", "unknown"]
+    record_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
