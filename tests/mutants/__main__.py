@@ -12,14 +12,14 @@ from pathlib import Path
 from mutants.operators import mutants_of
 from mutants.trial import Outcome, Target, Trials, scratch
 
-ELIGIBILITY = ("tests/test_eligibility.py",)
+ELIGIBILITY = ("tests/test_eligibility.py", "tests/test_eligibility_boundaries.py")
 TARGETS = (
     Target("workbench.eligibility", ELIGIBILITY),
     Target("workbench.eligibility.case", ELIGIBILITY),
     Target("workbench.eligibility.opt_outs", ELIGIBILITY),
     Target("workbench.eligibility.refusals", ELIGIBILITY),
     Target("workbench.eligibility.strengthenings", ELIGIBILITY),
-    Target("workbench.resubscription", ("tests/test_resubscription.py",)),
+    Target("workbench.resubscription", ("tests/test_resubscription.py", "tests/test_resubscription_boundaries.py")),
     Target("workbench.store.leases", ("tests/test_store_leases.py",)),
     Target("workbench.verify_trail", ("tests/test_verify_trail.py", "tests/test_tampering.py")),
 )

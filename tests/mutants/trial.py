@@ -37,6 +37,7 @@ from mutants.operators import Mutant
 MEMORY = 6 << 30  # bytes of addresses; a mistake that eats all memory ends here
 STOPPED = ("timeout", "crashed")
 SOAKING = 10  # times the processor time that the tests take unharmed, before a mistake counts as one that never ends
+EXAMPLES = 20  # of each property: fewer than it is held against otherwise, so at worst a mistake counts as unnoticed that isn't
 SPARE = 20  # seconds on top of that
 PATIENCE = 600  # seconds on the clock, for one that sleeps
 
@@ -80,6 +81,10 @@ class Collected:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Instead of pytest's own loop."""
+        for item in session.items:
+            test = getattr(item, "obj", None)
+            if settings := getattr(test, "_hypothesis_internal_use_settings", None):
+                test._hypothesis_internal_use_settings = hypothesis.settings(settings, max_examples=EXAMPLES)
         self.then(sorted(session.items, key=lambda item: self.seconds.get(item.nodeid, 0.0)))
         return True
 
@@ -87,7 +92,8 @@ class Collected:
 def collect(target: Target, then: Callable[[list[pytest.Item]], None], seconds: dict[str, float], folder: str) -> int:
     """Load and collect the tests of a target in this process, and do something with them; pytest's exit code."""
     hypothesis.settings.load_profile("mutants")
-    options = ["-q", "-p", "no:cacheprovider", "-m", "not slow", f"--basetemp={folder}"]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # for this process: half of the time would be theirs
+    options = ["-q", "--tb=native", "--assert=plain", "-p", "no:cacheprovider", "-m", "not slow", f"--basetemp={folder}"]
     return int(pytest.main([*options, *target.tests], plugins=[Collected(then, seconds)]))
 
 
