@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import OPTED_OUT, World, lead_id, org_line
-from test_worker import REASON, ran
+from conftest import HOUR, World, lead_id, org_line
+from test_worker import REASON, open_episodes, ran
 
+from workbench.bench import Workbench
 from workbench.errors import BatchError
+from workbench.settings import Settings
 from workbench.store import people
 
 CONSENT_HEAD = "Email,Purpose,Notice Version,Jurisdiction,Method,Evidence,Given At,State,Withdrawn At\n"
@@ -83,13 +85,13 @@ def test_a_feed_says_it_again_with_the_same_bytes(world: Worlds, tmp_path: Path)
     w = opted_out(world)
     p = w.person("anna@example.com", unsubscribed=False)
     feed = csv(tmp_path, "unsubscribes.csv", "Email\nanna@example.com\n")
-    at(w, OPTED_OUT)
+    began = datetime.now(UTC)
     w.wb.import_unsubscribes(feed)
-    at(w, datetime.now(UTC))
+    at(w, began + 2 * HOUR)
     assert w.wb.import_unsubscribes(feed).unsubscribed == 0  # still unsubscribed: nothing to add
-    w.consent(p)
+    w.consent(p, given_at=began + HOUR)
     assert ran(w, p).done == 1
-    at(w, datetime.now(UTC))
+    at(w, began + 3 * HOUR)
     assert w.wb.import_unsubscribes(feed).unsubscribed == 1
 
 
@@ -119,11 +121,11 @@ def test_a_time_without_a_zone_is_the_latest_that_it_can_be(world: Worlds, tmp_p
 
 def test_a_time_without_a_zone_is_never_after_the_import(world: Worlds, tmp_path: Path) -> None:
     w = world()
-    at(w, datetime(2026, 6, 1, 10, tzinfo=UTC))
-    r = w.wb.import_people(
-        csv(tmp_path, "p.csv", "Email ID,Unsubscribed,Unsubscribed At\nanna@example.com,Yes,2026-06-01 09:00:00\n")
-    )
-    assert w.wb.people().unsubscribed_at[0] == datetime(2026, 6, 1, 10, tzinfo=UTC)
+    ten = (datetime.now(UTC) + timedelta(days=30)).replace(hour=10, minute=0, second=0, microsecond=0)
+    at(w, ten)
+    text = f"Email ID,Unsubscribed,Unsubscribed At\nanna@example.com,Yes,{ten - HOUR:%Y-%m-%d %H:%M:%S}\n"
+    r = w.wb.import_people(csv(tmp_path, "p.csv", text))
+    assert w.wb.people().unsubscribed_at[0] == ten
     assert not any("later than the import" in problem for problem in r.problems)
 
 
@@ -188,3 +190,19 @@ def test_an_address_that_an_unsubscribed_person_had_comes_back_unsubscribed(worl
         (episode,) = people.unsubscribes(tx, [second])[second]
     assert (episode.source, first in episode.detail) == ("import", True)
     assert w.wb.import_people(csv(tmp_path, "again.csv", head + back)).unsubscribed == 0
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_an_unsubscribe_from_a_file_is_no_old_news_because_the_clock_went_back(
+    world: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dated: bool
+) -> None:
+    w = opted_out(world)
+    person = w.person("anna@example.com")
+    w.consent(person)
+    assert ran(w, person).done == 1
+    now = datetime.now(UTC)
+    monkeypatch.setattr(Settings, "clock", property(lambda _: lambda: datetime.now(UTC) - timedelta(hours=1)))
+    text = f"email,opted_out_at\nanna@example.com,{now.isoformat() if dated else ''}\n"
+    with Workbench.open(w.folder) as wb:
+        wb.import_unsubscribes(csv(tmp_path, "unsubscribes.csv", text))
+    assert open_episodes(w, person) == 1

@@ -149,7 +149,11 @@ class Opened:
 
     def _intake(self, **more: Any) -> dict[str, Any]:
         self._require("analyst", "admin")
-        return {"operator": self.operator, "now": self.clock(), "append_event": self._desk.trail.append} | more
+        with self.store.read() as tx:
+            now = self._desk.trail.moment(
+                tx, self.clock()
+            )  # where the clock went back, an import is still later than what it may overrule
+        return {"operator": self.operator, "now": now, "append_event": self._desk.trail.append} | more
 
     def _require(self, *roles: str) -> None:
         if not self.roles & set(roles):

@@ -87,11 +87,11 @@ class TrailWriter:
         tx.execute(sa.insert(s.trail_checkpoint).values(size=frontier.size, note=note, made_at=self.clock()))
         return note
 
-    def moment(self, tx: Transaction) -> datetime:
-        """Now, or the time of the newest event where the clock was set back behind it."""
+    def moment(self, tx: Transaction, now: datetime | None = None) -> datetime:
+        """Now (by this writer's clock, or as given), or the time of the newest event where the clock was set back behind it."""
         newest = sa.select(s.trail_event.c.ts).order_by(s.trail_event.c.seq.desc()).limit(1)
         last: datetime | None = tx.execute(newest).scalar()
-        now = self.clock()
+        now = now or self.clock()
         return now if last is None else max(now, last)
 
     def _sealed(self, entry: Entry, *, seq: int, moment: datetime, subject: str | None) -> SealedEvent:
