@@ -21,8 +21,10 @@ from workbench.trail import (
     events,
     inclusion_proof,
     leaf_hash,
+    parse_checkpoint,
     read_leaf,
     verify_trail,
+    write_excerpt,
     write_export,
 )
 
@@ -229,6 +231,29 @@ class Audit:
                 vkey=self._first_key(),
                 evidence={d: self._desk.evidence.path(d) for d in digests},
             )
+
+    def excerpt(self, folder: str | Path, *, known: Iterable[str]) -> Path:
+        """Prove to whoever holds these checkpoints that the trail goes on from them, in a new folder and without showing the events.
+
+        Shown are only the events that handed the signing to a new key, without which the newest checkpoint can't be verified.
+
+        Raises:
+            NotAllowedError: the operator has no role.
+            TrailError: a checkpoint is not one of this trail's, or the folder exists already or can't be written.
+        """
+        with self._desk.store.read() as tx:
+            operators.require_any(tx, self._desk.operator.name, what="an excerpt of the trail")
+        newest = parse_checkpoint(self.checkpoint()).size
+        held = [parse_checkpoint(note) for note in known]
+        if not held or any(one.origin != self._desk.trail.signer.name or not 0 < one.size <= newest for one in held):
+            raise TrailError("there is no checkpoint of this trail to begin at", "Name a file with checkpoints of this trail.")
+        with self._desk.store.read() as tx:
+            rows = [_row(e) for e in trail_log.events(tx)][:newest]
+            shown = {e.seq for e in trail_log.events(tx, action=events.KeyRotated.action) if e.seq < newest}
+            notes = {size: note for size, note, _ in trail_log.checkpoints(tx)}
+        sizes = {one.size for one in held} | {seq + 1 for seq in shown} | {newest}
+        own = [notes[size] for size in sorted(sizes & notes.keys())]
+        return write_excerpt(Path(folder), rows=rows, shown=shown, sizes=sizes, checkpoints=own, vkey=self._first_key())
 
     def proof(self, person: str) -> dict[str, Any]:
         """That one person's events are on the trail, without showing anybody else's.

@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     trail = typer.Typer(help="The audit trail: verify, export, prove.", rich_markup_mode=None, no_args_is_help=True)
     trail.command("verify")(trail_verify)
     trail.command("export")(trail_export)
+    trail.command("excerpt")(trail_excerpt)
     anchors.add_to(trail)
     trail.command("proof")(trail_proof)
     trail.command("check")(trail_check)
@@ -124,6 +125,23 @@ def trail_export(
     say("The folder holds personal data: hand it over encrypted. This verifies it, wherever there is Python:")
     say(f"  cd {shlex.quote(str(folder))} && python3 verify_trail.py . --vkey {shlex.quote(vkey)}")
     say("The key in that line must reach the auditor by another way than the folder.")
+    return FINE
+
+
+def trail_excerpt(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that does not exist yet.")],
+    known: Annotated[Path, typer.Option("--known", metavar="FILE", help="The checkpoints that the other side holds.")],
+) -> int:
+    """Prove that the trail goes on from a checkpoint. With a verifier; shows no event but changes of the signing key."""
+    from workbench.trail import split_notes
+
+    notes = split_notes(text_file(known, what="the checkpoint file").strip() + "\n")
+    with opened(ctx) as wb:
+        written, vkey = wb.trail.excerpt(folder, known=notes), wb.trail.vkey
+    write(f"{written}\n")
+    say("Whoever holds the checkpoint verifies it with:")
+    say(f"  cd {shlex.quote(str(folder))} && python3 verify_trail.py . --vkey {shlex.quote(vkey)} --known FILE --excerpt")
     return FINE
 
 

@@ -15,7 +15,7 @@ from workbench.trail.checkpoint import (
     split_notes,
 )
 from workbench.trail.event import EVENT_TYPES, Event, read_event
-from workbench.trail.export import TrailExport, read_export, verify_export, write_export
+from workbench.trail.export import TrailExport, read_export, verify_export, write_excerpt, write_export
 from workbench.trail.leaf import SALT_BYTES, Header, SealedEvent, leaf_bytes, leaf_time, payload_digest, read_leaf, seal
 from workbench.trail.tree import (
     EMPTY_ROOT,
@@ -64,5 +64,6 @@ __all__ = [
     "tree_root",
     "verify_export",
     "verify_trail",
+    "write_excerpt",
     "write_export",
 ]

@@ -18,7 +18,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any
 
 from workbench.errors import TrailError
 from workbench.trail.checkpoint import VerifierKey, join_notes, split_notes
+from workbench.trail.tree import leaf_hash, tree_root
 from workbench.trail.verification import TrailRow, TrailVerdict, verify_trail
 
 EXPORT_FORMAT = 1
@@ -44,6 +45,17 @@ To verify it, with Python 3.9 or newer and nothing else, in this folder:
 KEY is the text of the verifier key. It must have reached you by another way than this folder: whoever could change the trail could
 also change the vkey.txt beside it. Take verify_trail.py from a source you trust, too. With --known FILE it also compares the trail
 with a checkpoint that you received earlier. Exit code 0: verified; 1: tampered with, and where; 2: could not tell.
+"""
+_HOW_TO_VERIFY_AN_EXCERPT = """\
+This folder holds an excerpt of an audit trail. It shows that the trail of an earlier checkpoint goes on in that of a later one, and no
+event but those that hand the signing to a new key; of all others it holds hashes, from which nothing can be read.
+
+To verify it, with Python 3.9 or newer and nothing else, in this folder:
+
+    python3 verify_trail.py . --vkey KEY --known FILE --excerpt
+
+FILE is a file of the checkpoint that you received earlier. KEY is the text of the verifier key. Both must have reached you by another
+way than this folder. Take verify_trail.py from a source you trust, too. Exit code 0: verified; 1: tampered with; 2: could not tell.
 """
 _INCOMPLETE = "Ask for the export again, as one archive, and unpack it anew."
 
@@ -99,6 +111,63 @@ def write_export(
     Raises:
         TrailError: the folder exists, or can't be written.
     """
+    _write_folder(
+        folder, lines=(_line(row) for row in rows), checkpoints=checkpoints, vkey=vkey, evidence=evidence, readme=_HOW_TO_VERIFY
+    )
+    return folder
+
+
+def write_excerpt(
+    folder: Path,
+    *,
+    rows: Sequence[TrailRow],
+    shown: Collection[int],
+    sizes: Collection[int],
+    checkpoints: Iterable[str],
+    vkey: VerifierKey,
+) -> Path:
+    """Write an export that shows only some events, by seq; of all others it holds hashes. Returns the folder.
+
+    It proves that the trees of these sizes continue each other, and is verified with ``--excerpt``.
+
+    Raises:
+        TrailError: the folder exists, or can't be written.
+    """
+    lines = (_line(part) if isinstance(part, TrailRow) else _hidden_line(*part) for part in _parts(rows, shown, sizes))
+    _write_folder(folder, lines=lines, checkpoints=checkpoints, vkey=vkey, evidence={}, readme=_HOW_TO_VERIFY_AN_EXCERPT)
+    return folder
+
+
+def _parts(rows: Sequence[TrailRow], shown: Collection[int], sizes: Collection[int]) -> Iterator[TrailRow | tuple[int, bytes]]:
+    """The rows shown, and (width, root) of the largest perfect subtrees between them that none of the sizes cuts through."""
+    stops = sorted({*shown, *sizes, len(rows)})
+    start = 0
+    while start < len(rows):
+        if start in shown:
+            yield rows[start]
+            start += 1
+            continue
+        room = next(stop for stop in stops if stop > start) - start
+        width = 1 << room.bit_length() - 1
+        while start % width:
+            width >>= 1
+        yield width, tree_root(leaf_hash(row.leaf_bytes) for row in rows[start : start + width])
+        start += width
+
+
+def _hidden_line(width: int, root: bytes) -> bytes:
+    return b'{"hidden":%d,"root":"%b"}\n' % (width, root.hex().encode())
+
+
+def _write_folder(
+    folder: Path,
+    *,
+    lines: Iterable[bytes],
+    checkpoints: Iterable[str],
+    vkey: VerifierKey,
+    evidence: Mapping[str, Path],
+    readme: str,
+) -> None:
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     if folder.exists():
         raise TrailError(f"The folder {folder.name} exists already.", "Name a folder that does not exist yet.")
@@ -106,7 +175,7 @@ def write_export(
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside.mkdir(mode=0o700)
         (beside / EVIDENCE).mkdir(mode=0o700)
-        _write_files(beside, rows=rows, checkpoints=checkpoints, vkey=vkey, evidence=evidence)
+        _write_files(beside, lines=lines, checkpoints=checkpoints, vkey=vkey, evidence=evidence, readme=readme)
         beside.rename(folder)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
@@ -114,7 +183,6 @@ def write_export(
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    return folder
 
 
 def read_export(folder: Path) -> TrailExport:
@@ -145,16 +213,17 @@ def verify_export(folder: Path, *, vkey: VerifierKey, known: Iterable[str] = ())
 def _write_files(
     folder: Path,
     *,
-    rows: Iterable[TrailRow],
+    lines: Iterable[bytes],
     checkpoints: Iterable[str],
     vkey: VerifierKey,
     evidence: Mapping[str, Path],
+    readme: str,
 ) -> None:
-    with (folder / EVENTS).open("wb") as lines:
-        lines.writelines(_line(row) for row in rows)
+    with (folder / EVENTS).open("wb") as out:
+        out.writelines(lines)
     (folder / CHECKPOINTS).write_bytes(join_notes(checkpoints).encode())
     (folder / VKEY).write_bytes(f"{vkey.text}\n".encode())
-    (folder / README).write_bytes(_HOW_TO_VERIFY.encode())
+    (folder / README).write_bytes(readme.encode())
     (folder / VERIFIER).write_bytes(resources.files("workbench").joinpath(VERIFIER).read_bytes())
     for digest, source in evidence.items():
         if not _LISTED.fullmatch(f"{EVIDENCE}/{digest}"):
