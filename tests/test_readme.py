@@ -18,7 +18,9 @@ from workbench.scratch_org.__main__ import parser
 
 ROOT = Path(workbench.__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/nightly.md")
+SCHEDULED = re.compile(r"(?:ExecStart=|&& )(workbench [^&\n]+)")
+"""Commands in examples of cron and systemd."""
 BEGIN, END = "<!-- commands: kept equal to the command line by tests/test_readme.py -->\n", "<!-- end of commands -->"
 
 
@@ -56,7 +58,7 @@ def lines_of(*words: str) -> list[list[str]]:
     found = []
     for document in DOCUMENTS:
         text = (ROOT / document).read_text(encoding="utf-8")
-        for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text):
+        for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text) + SCHEDULED.findall(text):
             if line.split()[: len(words)] == list(words):
                 found.append(shlex.split(line.partition("#")[0]))
     return found
