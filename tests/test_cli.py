@@ -257,7 +257,9 @@ def test_init_says_the_next_step_for_its_kind_of_org(
 
 def test_init_makes_a_workspace_and_refuses_to_make_it_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", str(tmp_path / "new"), "--controller", "Example GmbH"]) == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / "new")
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "new")
+    assert "The key that signs the trail is kept in the file trail.key of the workspace." in said.err
     assert run(["init", str(tmp_path / "new")]) == 2
     assert "already is a workspace" in capsys.readouterr().err
     assert run(["store", "upgrade", "--workspace", str(tmp_path / "new")]) == 0

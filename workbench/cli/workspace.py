@@ -50,9 +50,10 @@ def init(
     from workbench.bench import Workbench
 
     with Workbench.init(directory, name=name, kind=org_kind, url=org_url, controller=controller) as wb:
-        folder, operator = wb.workspace, wb.operator
+        folder, operator, kept_in = wb.workspace, wb.operator, wb.trail.key_kept_in
     write(f"{folder}\n")
     say(f"The workspace is ready; {operator} is its administrator. Next: {_next_step(org_kind, org_url)}.")
+    say(f"The key that signs the trail is kept in {kept_in}.")
     return FINE
 
 
