@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workbench.errors import TrailError
-from workbench.trail.event import LARGEST_INTEGER, Event, canonical, read_json
+from workbench.trail.event import LARGEST_INTEGER, Event, canonical_checked, read_json
 from workbench.trail.tree import leaf_hash
 
 LEAF_VERSION = 1
@@ -119,7 +119,7 @@ def seal(
 
 def leaf_bytes(header: Header) -> bytes:
     """The header as canonical JSON (RFC 8785): the bytes that the tree is built on."""
-    return canonical({name: getattr(header, name) for name in _NAMES}, f"event {header.seq}'s header")
+    return canonical_checked({name: getattr(header, name) for name in _NAMES}, f"event {header.seq}'s header")
 
 
 def read_leaf(leaf: bytes) -> Header:
