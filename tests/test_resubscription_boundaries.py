@@ -49,6 +49,7 @@ from workbench.resubscription import (
     Verified,
     after_sending,
     before_closing,
+    calls_for,
     clears,
     consent_digest,
     heirs_of,
@@ -117,6 +118,16 @@ def test_the_digests_of_stored_plans_never_change() -> None:
     assert two[0] == two[1] != consent_digest(consent), "in whatever order the files were added"
 
 
+def test_two_people_in_one_place_are_no_order() -> None:
+    with pytest.raises(RuntimeError, match="in the order of their positions"):
+        plan_digest(batch_id="b", reason="r", policy_digest="p", intents=[intent(), intent(person_id="q")])
+
+
+def test_many_records_of_a_person_fill_a_reading() -> None:
+    assert calls_for([200, 200]) == 3 * 2 + 2
+    assert calls_for([199, 1, 0]) == 3 * 2 + 2
+
+
 def test_a_plan_is_as_old_as_the_policy_allows_and_not_a_second_older() -> None:
     assert not batch().stale(Policy(), now=READ + timedelta(hours=24))
     assert batch().stale(Policy(), now=READ + timedelta(hours=24, microseconds=1))
@@ -172,7 +183,7 @@ def test_heirs_of_heirs_are_the_persons_as_well() -> None:
     )
     reading = Reading(rows=chain, history=(), missing=frozenset(), server_time=READ)
     assert [r.record_id for r in linked_rows(reading, ANNA, [ONE])] == [ONE, TWO, THREE]
-    assert linked_rows(reading, ANNA, []) == ()
+    assert linked_rows(reading, ANNA, []) == linked_rows(reading, ANNA, ["00Q000000000099AAA"]) == ()
 
 
 def test_nothing_to_clear_nothing_to_write() -> None:

@@ -13,7 +13,6 @@ import importlib
 import importlib.abc
 import importlib.util
 import json
-import marshal
 import os
 import resource
 import signal
@@ -36,9 +35,9 @@ from mutants.operators import Mutant
 
 MEMORY = 6 << 30  # bytes of addresses; a mistake that eats all memory ends here
 STOPPED = ("timeout", "crashed")
-SOAKING = 10  # times the processor time that the tests take unharmed, before a mistake counts as one that never ends
+SOAKING = 3  # times the processor time that the tests take unharmed, before a mistake counts as one that never ends
 EXAMPLES = 20  # of each property: fewer than it is held against otherwise, so at worst a mistake counts as unnoticed that isn't
-SPARE = 20  # seconds on top of that
+SPARE = 5  # seconds on top of that
 PATIENCE = 600  # seconds on the clock, for one that sleeps
 
 hypothesis.settings.register_profile(
@@ -187,7 +186,7 @@ def exchange(mutated: CodeType, functions: list[FunctionType], caches: list[Any]
     exchanged = False
     for function in functions:
         code = new.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
-        if code is not None and marshal.dumps(code) != marshal.dumps(function.__code__):
+        if code is not None and code != function.__code__:
             with suppress(ValueError):  # it closes over other names now
                 function.__code__ = code
                 exchanged = True
@@ -235,8 +234,7 @@ class Trials:
             RuntimeError: the tests fail without any mistake, or notice one that isn't there: nothing would be proven.
         """
         everything = list(mutants)
-        same = marshal.dumps(self.unharmed.code)
-        found = {m.name: Outcome("same code") for m in everything if marshal.dumps(m.code) == same}
+        found = {m.name: Outcome("same code") for m in everything if m.code == self.unharmed.code}
         rest = [m for m in everything if m.name not in found]
         quick = self._by_exchange(rest)
         if (noticed := self._loaded_anew(self.unharmed)).state != "survived":
@@ -313,7 +311,7 @@ class Trials:
             collect(self.target, then, self.seconds, str(self.folder / "anew"))
             return failed[0]
 
-        return outcome_of(in_fork(work, cpu=self.cpu + 3 * SPARE))
+        return outcome_of(in_fork(work, cpu=self.cpu + 6 * SPARE))
 
     def _as_program(self, text: str) -> None:
         """Tests that start the module's file as a program find one with the mistake where ``__file__`` points."""
