@@ -131,7 +131,7 @@ def changed_operators(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 def changed_conditions(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     """A condition the wrong way round, or a filter forgotten."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield "negation", node.operand
+        yield "negation", copy.copy(node.operand)  # the tree itself stays as it is
     elif isinstance(node, ast.If | ast.While | ast.IfExp) and not isinstance(node.test, ast.Compare | ast.UnaryOp):
         yield "negation", with_fields(node, test=ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.comprehension) and node.ifs:
