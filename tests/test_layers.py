@@ -53,7 +53,7 @@ FLOORS = (
     ("eligibility",),
     ("policy",),
     ("org",),
-    ("handout",),
+    ("handout", "preview"),
     ("consent", "trail"),
     ("person", "spreadsheet"),
     ("errors",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ from workbench.bench.opened import Opened
 from workbench.consent import Consent, Evidence
 from workbench.errors import InputError
 from workbench.person import unsubscribed
+from workbench.preview import LARGEST_SHOWN
 from workbench.store import consent_states, consents, mismatches, operators, people
 from workbench.store.database import Transaction
 from workbench.trail import events, leaf_time
@@ -95,6 +96,20 @@ class Consenting(Opened):
             if progress is not None:
                 progress(Progress(len(rows), len(digests), "evidence files read."))
         return views.frame(rows, ("sha256", "state"))
+
+    def evidence_of(self, person: str) -> Iterator[tuple[Evidence, bytes]]:
+        """The evidence files of one person's consents, each once, with their bytes; b"" where larger than `preview.LARGEST_SHOWN`.
+
+        Raises:
+            InputError: nobody, or several people, are named so.
+            EvidenceError: a file is missing or altered.
+        """
+        with self.store.read() as tx:
+            who = people.find(tx, person).person_id
+            held = consents.of_people(tx, [who]).get(who, ())
+        for item in {item.sha256: item for consent in held for item in consent.evidence}.values():
+            with self._desk.evidence.open(item.sha256) as stored:
+                yield item, stored.read() if item.size <= LARGEST_SHOWN else b""
 
     def renew_consent(self, consent_id: str, *, evidence: Sequence[Evidence], **fields: Any) -> Consent:
         """Record that a person gave a consent again: a consent of its own, which takes over what ``fields`` does not change.

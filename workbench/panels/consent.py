@@ -13,8 +13,10 @@ import ipywidgets as widgets
 from workbench.bench import Workbench
 from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, METHODS, Evidence
 from workbench.errors import InputError
+from workbench.evidence import SNIFFED, media_type
 from workbench.panels import uploads
 from workbench.panels.wording import heading, paragraph, people, spoken, table
+from workbench.preview import preview
 
 EVERYONE = "all"
 TIME_FORM = "2026-10-20 14:05:00 +02:00"
@@ -71,6 +73,8 @@ class ConsentStep:
         self._record = button("Record consent", self.record, main=True)
         self._import = button("Import consents", self.take_file)
         self._shown = widgets.HTML()
+        self.looked_at = widgets.HTML()
+        self.evidence.observe(lambda _: self._look(), "value")
         self.widget = widgets.VBox(self._layout())
 
     def _layout(self) -> list[Any]:
@@ -81,7 +85,7 @@ class ConsentStep:
             self.jurisdiction, self.kind, self.expressed_by, self.double_opt_in_at,
         ]  # fmt: skip
         return [
-            widgets.HTML(paragraph(hint)), *form, widgets.HBox([self.evidence, self._record]),
+            widgets.HTML(paragraph(hint)), *form, widgets.HBox([self.evidence, self._record]), self.looked_at,
             widgets.HTML(paragraph(many)), widgets.HBox([self.table_file, self._import]), self._shown,
         ]  # fmt: skip
 
@@ -98,6 +102,13 @@ class ConsentStep:
             caption=f"{len(mine):,} consents",
             empty="No consent is on file for them.",
             spell=("method", "state", "purpose"),
+        )
+
+    def _look(self) -> None:
+        """Show the files that were chosen, before anything is recorded."""
+        files = [(bytes(item["content"]), uploads.plain_name(str(item["name"]))) for item in self.evidence.value]
+        self.looked_at.value = "".join(
+            preview(content, media_type=media_type(content[:SNIFFED]), name=name) for content, name in files
         )
 
     # -- the form --------------------------------------------------------------------------------------------------------------

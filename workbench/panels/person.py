@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import islice
 from typing import Any
 
 import ipywidgets as widgets
 
 from workbench.bench import Workbench
+from workbench.errors import EvidenceError
 from workbench.panels.wording import heading, paragraph, plain_time, spoken, table
+from workbench.preview import preview
 
 HISTORY = {
     "at": "When (UTC)",
@@ -37,6 +40,7 @@ CONSENTS = {
     "evidence": "Files",
     "recorded_by": "Recorded by",
 }
+MOST_FILES = 5  # of a person that are shown
 
 
 class PersonView:
@@ -56,7 +60,20 @@ class PersonView:
         Raises:
             InputError: nobody, or several people.
         """
-        self.widget.value = card_html(self._wb.person(named))
+        self.widget.value = card_html(self._wb.person(named)) + self._evidence(named)
+
+    def _evidence(self, named: str) -> str:
+        """A look at the person's evidence files, the first ones; what is wrong with one is said in its place."""
+        shown, found = [], self._wb.evidence_of(named)
+        try:
+            for item, content in islice(found, MOST_FILES):
+                kept = preview(content, media_type=item.media_type, name=item.original_name)
+                shown.append(kept if content else paragraph(f"{item.original_name}: too large to be shown here."))
+            more = sum(1 for _ in found)
+        except EvidenceError as error:
+            return heading("Evidence") + "".join(shown) + paragraph(f"{error}. {error.advice}")
+        rest = paragraph(f"And {more} more.") if more else ""
+        return f"{heading('Evidence')}{''.join(shown)}{rest}" if shown else ""
 
     def clear(self) -> None:
         """Show nobody."""
