@@ -29,6 +29,7 @@ Count = Annotated[int, range(LARGEST_INTEGER + 1)]
 """A number that can't be negative."""
 
 EVENT_TYPES: dict[str, type[Event]] = {}
+_AS_IT_IS = frozenset({str, int, bool, NoneType})
 _HINTS: dict[type[Part], dict[str, Any]] = {}
 
 
@@ -42,7 +43,7 @@ class Part:
 
     def payload(self) -> dict[str, Any]:
         """The fields as JSON values: strings, integers, booleans, None, lists and dictionaries of those."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {name: _plain(getattr(self, name)) for name in _hints(type(self))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +162,8 @@ def _hints(kind: type[Part]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, Part):
         return value.payload()
     if isinstance(value, (list, tuple)):
