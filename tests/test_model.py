@@ -150,7 +150,7 @@ def test_the_leases_of_the_model_are_those_of_the_register(tmp_path: Path) -> No
                     token = taken if holder == WORKER and token == -1 and taken is not None else token
                 elif act.endswith("releases"):
                     leases.release(tx, [person], holder=act.split()[0])
-                held = leases.valid(tx, person, holder=WORKER, token=token, now=now)
+                held = person in leases.valid(tx, {person: token}, holder=WORKER, now=now)
                 assert held == (s.holder == WORKER and not s.expired and s.worker.token == "mine"), (sequence, act)
                 assert bool(leases.held(tx, [person], now=now)) == (s.holder != NOBODY and not s.expired), (sequence, act)
     store.close()
