@@ -149,7 +149,7 @@ def test_the_leases_of_the_model_are_those_of_the_register(tmp_path: Path) -> No
                     taken = leases.take(tx, [person], holder=holder, now=now, lasting=LEASE).get(person)
                     token = taken if holder == WORKER and token == -1 and taken is not None else token
                 elif act.endswith("releases"):
-                    leases.release(tx, [person], holder=act.split()[0])
+                    leases.release(tx, holder=act.split()[0])
                 held = person in leases.valid(tx, {person: token}, holder=WORKER, now=now)
                 assert held == (s.holder == WORKER and not s.expired and s.worker.token == "mine"), (sequence, act)
                 assert bool(leases.held(tx, [person], now=now)) == (s.holder != NOBODY and not s.expired), (sequence, act)
