@@ -85,5 +85,5 @@ def test_at_the_very_moment_it_ends_a_lease_is_over_for_everybody(tx: Transactio
     take(tx, "ann", holder="batch")
     assert leases.held(tx, ["ann"], now=NOW + LASTING - timedelta(microseconds=1)) == {"ann"}
     assert leases.held(tx, ["ann"], now=NOW + LASTING) == frozenset()
-    assert not leases.valid(tx, "ann", holder="batch", token=1, now=NOW + LASTING)
+    assert not leases.valid(tx, {"ann": 1}, holder="batch", now=NOW + LASTING)
     assert take(tx, "ann", holder="sync", now=NOW + LASTING) == {"ann": 2}

@@ -107,6 +107,9 @@ def _finished(wb: Workbench, order: Order, boundaries: Boundaries) -> dict[str, 
         else {"pauses": pauses}
     )
     if order.get("sync"):
+        # The sync is to carry over what happened before it; what comes after its reading is for the next one.
+        order["events"] = []
+        os.read(order["others"], 1)  # ends when the last of those who did something meanwhile has ended
         control(order["control_url"], "/faults", {"clear": True})
         wb.sync()
     return said | {"trail_ok": wb.trail.verify().ok}
@@ -136,12 +139,16 @@ def warm(order: Order) -> dict[str, Any]:
 def run_apart(order: Order) -> dict[str, Any]:
     """`run` in a process of its own; gives its exit code (-9 when killed) and what it said."""
     said, say = os.pipe()
+    order["others"], busy = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(said)
+        os.close(busy)
         _as_child(lambda: os.write(say, json.dumps(run(order)).encode()))
     os.close(say)
     others = [_bystander(order, some) for some in order.get("meanwhile", ())]
+    os.close(busy)  # from now on only they hold it
+    os.close(order["others"])
     if order.get("kill_after") and not select.select([said], [], [], order["kill_after"])[0]:
         os.kill(child, signal.SIGKILL)
     with os.fdopen(said, encoding="utf-8") as pipe:

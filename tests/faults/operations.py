@@ -233,6 +233,8 @@ def _lines(lines: Iterable[CheckLine]) -> tuple[bool, ...]:
     return tuple(line.ok for line in lines)
 
 
+KEPT_IN = ("Trail_Checkpoint__c", "Note__c")
+
 LEFT: set[str] = set()
 """Leads that probes of earlier cells had to leave, and named."""
 
@@ -278,6 +280,8 @@ OPERATIONS: dict[str, Operation] = {
     "history pages": Operation(of="pull_history", ask=_history, on=r"* /jobs/query/\w+/results$", pages_of=20),
     "clear": Operation(of="clear", ask=_cleared, kind="Lead", opted_out=True),
     "opt out": Operation(of="opt_out", ask=_opted_out, kind="Lead"),
+    "keep text": Operation(of="keep_text", ask=lambda org, _: bool(org.keep_text(*KEPT_IN, text="kept"))),
+    "kept texts": Operation(of="kept_texts", ask=lambda org, _: set(org.kept_texts(*KEPT_IN))),
     # without the questions for what an org may lack or hide (person accounts, consent), and the limits, an operation of their own
     "check": Operation(
         of="check_org",

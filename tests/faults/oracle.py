@@ -166,11 +166,21 @@ def _unconditional(traces: Traces) -> Iterator[str]:
 
 
 def _unnoted(traces: Traces) -> Iterator[str]:
-    """By the org's own log: every request that wrote is one that was seen to leave, in that order (or came late)."""
-    noted = iter([set(line["rows"]) for line in traces.journal if line.get("rows") and line.get("at") in ("http:before", None)])
+    """By the org's own log: every request that wrote is one that was seen to leave, in that order.
+
+    A request that was held back arrives whenever it was let go; at the boundary before another one it is noted behind that one.
+    """
+    sent, at = [set(line["rows"]) for line in traces.journal if line.get("rows") and line.get("at") == "http:before"], 0
+    late = [set(line["rows"]) for line in traces.journal if line.get("rows") and line.get("at") is None]
     for request in traces.requests:
         if wrote := {w["id"] for w in request["writes"]}:
-            if not any(wrote <= rows for rows in noted):
+            found = next((n for n in range(at, len(sent)) if wrote <= sent[n]), None)
+            held_back = next((rows for rows in late if wrote <= rows), None)
+            if held_back is not None and found != at:
+                late.remove(held_back)
+            elif found is not None:
+                at = found + 1
+            else:
                 yield f"the org's request {request['number']} wrote what nobody was seen to send"
             if request["user"] != traces.us:
                 yield f"the org's request {request['number']} was somebody else's"

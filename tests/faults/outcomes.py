@@ -12,7 +12,18 @@ DOCS = Path(__file__).parents[2] / "docs" / "faults.md"
 COLUMNS = {
     # column -> the operations that it speaks for
     "log in": ("log in", "log in, signed"),
-    "ask": ("identity", "identity, token", "access", "describe", "count", "changes", "pull", "begin pull", "history"),
+    "ask": (
+        "identity",
+        "identity, token",
+        "access",
+        "describe",
+        "count",
+        "changes",
+        "pull",
+        "begin pull",
+        "history",
+        "kept texts",
+    ),
     "usage": ("usage", "budget"),
     "read": ("read", "rows"),
     "next page": ("read, page 2",),
@@ -23,36 +34,37 @@ COLUMNS = {
     "opt out": ("opt out",),
     "check": ("check",),
     "time": ("check, time",),
+    "keep": ("keep text",),
 }
 
 REQUESTS = """
-| fault | log in | ask | usage | read | next page | job | wait | page | clear | opt out | check | time |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|
-| token expires | - | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > told | login > told |
-| 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
-| 503, Retry-After 7 s | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
-| 503, Retry-After 1 h | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unknown | unknown | told | told |
-| daily limit | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota | told | told |
-| concurrent limit | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | quota | quota | again > told | again > told |
-| reset before | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
-| reset after | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told | again > told |
-| slow answer | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told | again > told |
-| HTML, 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
-| HTML, 200 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
-| broken JSON | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | - | unknown, written | unknown, written | again > told | again > told |
-| wrong shape | again > unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | again > unreachable | unknown, written | unknown, written | told | - |
-| truncated CSV | - | - | - | - | - | - | - | again > unreachable | - | - | - | - |
-| locator expired | - | - | - | - | refused | - | refused | refused | - | - | - | - |
-| job failed | - | - | - | - | - | refused | refused | - | - | - | - | - |
-| page twice | - | - | - | - | unreachable | - | - | unreachable | - | - | - | - |
-| clock 5 min ahead | - | - | - | - | - | - | - | - | - | - | - | told |
-| rows locked | - | - | - | - | - | - | - | - | locked | locked | - | - |
-| 400 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told |
-| 403 | permission | permission | - | anew > permission | again > permission | permission | permission | permission | permission | permission | told | told |
-| 404 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told |
-| 410 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told |
-| 414 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told |
-| 500 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told |
+| fault | log in | ask | usage | read | next page | job | wait | page | clear | opt out | check | time | keep |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| token expires | - | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > auth | login > told | login > told | login > auth |
+| 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told | unreachable |
+| 503, Retry-After 7 s | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told | unreachable |
+| 503, Retry-After 1 h | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unknown | unknown | told | told | unreachable |
+| daily limit | quota | quota | quota | quota | quota | quota | quota | quota | quota | quota | told | told | quota |
+| concurrent limit | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | again > quota | quota | quota | again > told | again > told | quota |
+| reset before | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told | unreachable |
+| reset after | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told | again > told | unreachable |
+| slow answer | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown, written | unknown, written | again > told | again > told | unreachable |
+| HTML, 503 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told | unreachable |
+| HTML, 200 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told | unreachable |
+| broken JSON | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | - | unknown, written | unknown, written | again > told | again > told | unreachable |
+| wrong shape | again > unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | unreachable | again > unreachable | unknown, written | unknown, written | told | - | unreachable |
+| truncated CSV | - | - | - | - | - | - | - | again > unreachable | - | - | - | - | - |
+| locator expired | - | - | - | - | refused | - | refused | refused | - | - | - | - | - |
+| job failed | - | - | - | - | - | refused | refused | - | - | - | - | - | - |
+| page twice | - | - | - | - | unreachable | - | - | unreachable | - | - | - | - | - |
+| clock 5 min ahead | - | - | - | - | - | - | - | - | - | - | - | told | - |
+| rows locked | - | - | - | - | - | - | - | - | locked | locked | - | - | - |
+| 400 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told | refused |
+| 403 | permission | permission | - | anew > permission | again > permission | permission | permission | permission | permission | permission | told | told | permission |
+| 404 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told | refused |
+| 410 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told | refused |
+| 414 | refused | refused | refused | refused | refused | refused | refused | refused | refused | refused | told | told | refused |
+| 500 | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | again > unreachable | unknown | unknown | again > told | again > told | unreachable |
 """
 
 PROBE = """
@@ -110,6 +122,8 @@ OTHERS = """
 | history pages | - | - | - |
 | clear | conflict | kept | conflict |
 | opt out | - | - | - |
+| keep text | - | - | - |
+| kept texts | - | - | - |
 | check | - | - | - |
 | check, time | - | - | - |
 | probe, making | - | - | - |

@@ -319,7 +319,8 @@ def test_the_api_answers_anything(shared, jobs, seen, request, filling, paramete
 def test_the_requests_came_through(seen):
     """Many of them were well-formed: this can't pass by being refused at the door."""
     assert sum(seen.values()) >= REQUESTS
-    assert seen[200] > 0.1 * REQUESTS
+    # Hypothesis draws texts from the constants of all modules that are loaded, so the shares vary with what else runs.
+    assert seen[200] > 0.05 * REQUESTS
     assert {200, 400, 404, 405} <= set(seen), seen
     assert seen[201] + seen[204], seen
 
