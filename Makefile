@@ -31,6 +31,8 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 	@$(BIN)/python tests/bench/startup.py --runs 15
 	@$(BIN)/python tests/bench/api_cost.py
 	@$(BIN)/python tests/bench/scratch_org.py --people $(PEOPLE)
+	@$(BIN)/python tests/bench/batch.py --people 2000 --rounds 1
+	@$(BIN)/python tests/bench/trail_cost.py --people 2000
 	@$(BIN)/python tests/bench/pull.py --people $(PEOPLE) --runs 2 --kills 3
 
 soak: .venv/installed ## the tests marked slow: every kill point and fault; HOURS=1 for an hour of random kills, PAIRS=15000 pairs of crashes
