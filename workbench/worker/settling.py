@@ -52,7 +52,7 @@ def verify(course: Course, group: Sequence[Intent]) -> None:
     """Step 5: read until every row is known to be cleared by us, or something does not fit."""
     while group:
         reading = course.read(group)
-        repeatable = [i for i in group if any(row.opted_out for row in reading.rows)]  # else no request is sent a second time
+        repeatable = group if any(row.opted_out for row in reading.rows) else ()  # else no request is sent a second time
         evidence = check_evidence(course.desk, [i.consent_id for i in repeatable if i.consent_id])
         again: list[tuple[Intent, tuple[BaseRow, ...]]] = []
         with course.step() as step:
@@ -60,12 +60,13 @@ def verify(course: Course, group: Sequence[Intent]) -> None:
             files = Files.of(step.tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
             chosen = consents.by_ids(step.tx, [i.consent_id for i in repeatable if i.consent_id])
             for intent in group:
-                decision = _after_sending(course, intent, files=files, reading=reading)
+                rows = rows_of(intent, reading, files)
+                decision = _after_sending(course, intent, rows, files=files, reading=reading)
                 if isinstance(decision, SendAgain):
                     verdict = course.verdict(intent, files=files, chosen=chosen, reading=reading, evidence=evidence)
                     if not verdict.eligible:
                         decision = Abort("no_longer_eligible", ", ".join(verdict.codes))
-                _carry_out(course, step, intent, decision, rows_of(intent, reading, files))
+                _carry_out(course, step, intent, decision, rows)
                 if isinstance(decision, SendAgain):
                     again.append((intent, decision.rows))
         group = _send_again(course, again)
@@ -80,16 +81,17 @@ def close(course: Course, group: Sequence[Intent]) -> None:
         files = Files.of(step.tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
         chosen = consents.by_ids(step.tx, [i.consent_id for i in group if i.consent_id])
         held = course.held(step.tx, group)
-        fitting: list[Intent] = []
+        fitting: list[tuple[Intent, tuple[OrgRow, ...]]] = []
         for intent in group:
-            objection = _last_objection(course, intent, files=files, reading=reading, held=held)
+            rows = rows_of(intent, reading, files)
+            objection = _last_objection(course, intent, rows, files=files, reading=reading, held=held)
             if objection is not None:
-                _begin_abort(course, step, intent, objection, rows_of(intent, reading, files))
+                _begin_abort(course, step, intent, objection, rows)
             else:
-                fitting.append(intent)
-        episodes = people.close_unsubscribes(step.tx, {i.person_id: i.intent_id for i in fitting}, at=course.desk.clock())
-        for intent in fitting:
-            consent, rows = chosen[intent.consent_id or ""], rows_of(intent, reading, files)
+                fitting.append((intent, rows))
+        episodes = people.close_unsubscribes(step.tx, {i.person_id: i.intent_id for i, _ in fitting}, at=course.desk.clock())
+        for intent, rows in fitting:
+            consent = chosen[intent.consent_id or ""]
             _done(course, step, intent, rows=rows, consent=consent, episodes=episodes.get(intent.person_id, ()))
         course.remember(step.tx, reading)
     course.report()
@@ -137,21 +139,23 @@ def _said(answer: RowAnswer | None) -> str:
     return (answer.code or answer.outcome) if answer else "unknown"
 
 
-def _after_sending(course: Course, intent: Intent, *, files: Files, reading: Reading) -> Verified | SendAgain | Abort:
+def _after_sending(
+    course: Course, intent: Intent, rows: Sequence[OrgRow], *, files: Files, reading: Reading
+) -> Verified | SendAgain | Abort:
     if objection := _local_objection(intent, files):
         return objection
     refused = any(course.answers[b.record_id].outcome == "refused" for b in intent.base if b.record_id in course.answers)
-    rows = rows_of(intent, reading, files)
     return after_sending(intent, rows, _history(intent, rows, reading), us=course.us, refused=refused)
 
 
-def _last_objection(course: Course, intent: Intent, *, files: Files, reading: Reading, held: frozenset[str]) -> Abort | None:
+def _last_objection(
+    course: Course, intent: Intent, rows: Sequence[OrgRow], *, files: Files, reading: Reading, held: frozenset[str]
+) -> Abort | None:
     """What speaks against closing the register: the register itself, a lease that was lost, or what was read last."""
     if objection := _local_objection(intent, files):
         return objection
     if intent.person_id not in held:
         return Abort("lease_lost", "")
-    rows = rows_of(intent, reading, files)
     return before_closing(intent, rows, _history(intent, rows, reading), us=course.us)
 
 
