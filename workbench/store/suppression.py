@@ -5,18 +5,16 @@ The secret comes with the transaction: `Store.keep_out` says who knows it. It is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
-from itertools import islice
 
 import sqlalchemy as sa
 
 from workbench.errors import StoreError
 from workbench.store import schema as s
-from workbench.store.database import SECRET_OPTION, Transaction
+from workbench.store.database import SECRET_OPTION, Transaction, portions
 from workbench.suppression import digest, fingerprint
 
-DIGESTS_A_QUERY = 5_000  # below SQLite's limit on bound values
 FINGERPRINT = "suppression.fingerprint"
 STAYS_OUT = "this person was erased on request and stays out"
 
@@ -32,7 +30,7 @@ def among(tx: Transaction, identifiers: Iterable[str]) -> frozenset[str]:
     secret = _secret(tx)
     digests = {i: digest(secret, i) for i in identifiers if i}
     kept: set[str] = set()
-    for some in _portions(dict.fromkeys(digests.values())):
+    for some in portions(digests.values()):
         kept.update(tx.execute(sa.select(s.suppression.c.digest).where(s.suppression.c.digest.in_(some))).scalars())
     return frozenset(identifier for identifier, its in digests.items() if its in kept)
 
@@ -54,7 +52,7 @@ def add(tx: Transaction, identifiers: Collection[str], *, since: datetime) -> No
     """
     secret = _secret(tx)
     wanted = {digest(secret, i) for i in identifiers if i}
-    for some in _portions(sorted(wanted)):
+    for some in portions(sorted(wanted)):
         wanted.difference_update(tx.execute(sa.select(s.suppression.c.digest).where(s.suppression.c.digest.in_(some))).scalars())
     if wanted:
         tx.execute(sa.insert(s.suppression), [{"digest": d, "since": since} for d in sorted(wanted)])
@@ -63,7 +61,7 @@ def add(tx: Transaction, identifiers: Collection[str], *, since: datetime) -> No
 def add_records(tx: Transaction, record_ids: Collection[str], *, since: datetime) -> None:
     """Remember these Salesforce records as ones that nobody may be mailed through."""
     known: set[str] = set()
-    for some in _portions(record_ids):
+    for some in portions(record_ids):
         known.update(
             tx.execute(sa.select(s.suppressed_record.c.record_id).where(s.suppressed_record.c.record_id.in_(some))).scalars()
         )
@@ -81,9 +79,3 @@ def _secret(tx: Transaction) -> bytes:
     if noted is None:
         tx.execute(sa.insert(s.setting).values(name=FINGERPRINT, value=fingerprint(secret)))
     return secret
-
-
-def _portions(items: Iterable[str]) -> Iterator[list[str]]:
-    left = iter(items)
-    while some := list(islice(left, DIGESTS_A_QUERY)):
-        yield some

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
 from workbench.store import schema as s
 from workbench.store import suppression
-from workbench.store.database import Transaction
+from workbench.store.database import Transaction, portions
 from workbench.store.erasure.proof import EvidenceFate
 from workbench.store.erasure.traces import Traces
 
-IDS_A_QUERY = 5_000  # below SQLite's limit on bound values
 NOTHING_LEFT = {"external_id": None, "email": "", "email_as_given": "", "domain": "", "first_name": "", "last_name": "", "company": "", "title": ""}  # fmt: skip
 RECORD_WITHOUT_NAME = {"email": "", "email_as_given": "", "first_name": "", "last_name": "", "company": ""}
 ITEM_WITHOUT_DATA: dict[str, Any] = {
@@ -52,7 +50,7 @@ def remove(tx: Transaction, traces: Sequence[Traces], *, at: datetime) -> None:
 
 def _mask_records(tx: Transaction, record_ids: Sequence[str]) -> None:
     """Salesforce's records stay as what they are there, whether opted out or not; whose they are is taken away."""
-    for some in _portions(record_ids):
+    for some in portions(record_ids):
         tx.execute(sa.update(s.org_record).where(s.org_record.c.record_id.in_(some)).values(RECORD_WITHOUT_NAME))
         for table in (s.org_history, s.mismatch):
             tx.execute(sa.delete(table).where(table.c.record_id.in_(some)))
@@ -68,7 +66,7 @@ def _remove_consents(tx: Transaction, person_ids: Sequence[str]) -> None:
 def empty_payloads(tx: Transaction, seqs: Collection[int], *, at: datetime) -> None:
     """Take payload and salt of these trail events away; their leaves stay, and the tree over them."""
     p = s.trail_payload
-    for some in _portions([str(seq) for seq in sorted(seqs)]):
+    for some in portions([str(seq) for seq in sorted(seqs)]):
         emptying = sa.update(p).where(p.c.seq.in_([int(seq) for seq in some]), p.c.payload.is_not(None))
         tx.execute(emptying.values(salt=None, payload=None, erased_at=at))
 
@@ -96,12 +94,6 @@ def outlasting(tx: Transaction) -> dict[str, datetime]:
 
 def forget_evidence(tx: Transaction, digests: Sequence[str]) -> None:
     """Take deleted files out of the register."""
-    for some in _portions(digests):
+    for some in portions(digests):
         for table in (s.outlasting_evidence, s.evidence):
             tx.execute(sa.delete(table).where(table.c.sha256.in_(some)))
-
-
-def _portions(ids: Sequence[str]) -> Iterator[list[str]]:
-    left = iter(ids)
-    while some := list(islice(left, IDS_A_QUERY)):
-        yield some
