@@ -230,6 +230,12 @@ def killed_pull(world, rows=8):
     assert done.returncode == -signal.SIGKILL
 
 
+def indexes(world):
+    """The indexes that the register has of the org's rows."""
+    with world.wb.store.read() as tx:
+        return {index["name"] for index in sa.inspect(tx).get_indexes("org_record")}
+
+
 def pages_read(world):
     return [r["path"] for r in world.requests() if r["path"].endswith("/results")]
 
@@ -260,6 +266,7 @@ def test_a_full_pull_that_is_killed_goes_on_behind_its_last_page(world, monkeypa
     made = world(*(org_line("Lead", lead_id(n), f"p{n}@example.com", opted_out=n == 1) for n in range(18)))
     made.wb.close()
     killed_pull(made)
+    assert not indexes(made)  # a first filling does without them
     before = pages_read(made)
     assert len(before) == 2
     if job_is_gone:
@@ -277,6 +284,7 @@ def test_a_full_pull_that_is_killed_goes_on_behind_its_last_page(world, monkeypa
             assert records.last_snapshot(tx).counts["Lead"] == result.rows
             assert bookmarks.find(tx) is None
     assert len(found) == 18
+    assert indexes(made) == {index.name for index in s.org_record.indexes}
     assert not any(row.is_deleted for row in found.values())
     after = pages_read(made)[2:]
     if job_is_gone:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +13,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from workbench.person import salesforce_id_18
+from workbench.salesforce import bulk
 from workbench.salesforce.bulk import columns, lines, records
 from workbench.salesforce.columns import changes_of, rows_of
 from workbench.salesforce.rows import change_of, moment_of, row_of, truth_of
@@ -190,6 +193,32 @@ def test_a_page_without_a_deciding_column_is_an_error(name: str) -> None:
     assert list(rows_of("Contact", page, OPT_OUTS)) == [row_of("Contact", JSON, OPT_OUTS)]
     with pytest.raises(LookupError):
         rows_of("Contact", {key: value for key, value in page.items() if key != name}, OPT_OUTS)
+
+
+QUOTED = st.lists(st.lists(st.text(alphabet='",\n\r\\ aé', max_size=3), min_size=2, max_size=2), min_size=2, max_size=6)
+
+
+@given(QUOTED, st.integers(1, 40), st.integers(1, 40), st.booleans())
+def test_a_page_all_in_quotes_is_what_the_csv_module_reads(values: list[list[str]], size: int, block: int, doubled: bool) -> None:
+    """Values of a lone line feed, comma or quote are where splitting at ``","`` and at line ends could go wrong."""
+    keep = values if doubled else [[value.replace('"', "") for value in row] for row in values]
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([["Id", "Name"], *keep])
+    page = text.getvalue().encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "BLOCK", block)
+        found = columns(page[i : i + size] for i in range(0, len(page), size))
+    assert found == {"Id": [row[0] for row in keep], "Name": [row[1] for row in keep]}
+
+
+@pytest.mark.parametrize("page", ['"Id","Name"\n"1"\n', '"Id"\n"1","2"\n', '"Id"\n"1\n', '"Id"\n"1"2\n'])
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_a_page_whose_records_differ_or_whose_quotes_are_open_is_refused(
+    page: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BLOCK", block)
+    with pytest.raises(ValueError, match=r"CSV|lengths"):
+        columns([page.encode()])
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])

@@ -14,6 +14,7 @@ Goals: at most 1.5 times the bare reading, below 200 MB, and no page asked for t
 from __future__ import annotations
 
 import argparse
+import compileall
 import http.client
 import json
 import os
@@ -88,10 +89,12 @@ class Yard:
     """One org, and what is measured against it."""
 
     def __init__(self, folder: Path, people: int, database: Path) -> None:
+        import workbench
         from workbench.salesforce import bulk
         from workbench.scratch_org.process import start_scratch_org
 
         self.folder, self.size = folder, bulk.PAGE
+        compileall.compile_dir(Path(workbench.__file__).parent, quiet=2)  # as installing it does; a checkout may lack it
         self.org = start_scratch_org(people=people, database=database)
         self.made = 0
 

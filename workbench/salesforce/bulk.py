@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from workbench.org import Bookmark, OrgRefusedError, OrgUnreachableError, Page
@@ -21,6 +23,8 @@ T = TypeVar("T")
 Columns = Mapping[str, Sequence[str]]
 Convert = Callable[[Columns], Sequence[T]]
 PAGE = 20_000  # rows of one results page: some 30 MB while it is read and stored
+BLOCK = 1 << 20  # characters of a page that are taken apart at once
+NEXT_VALUE, NEXT_RECORD = '","', '"\n"'  # what lies between two values, and between two records, as Salesforce writes them
 JOB_ID = re.compile(r"[A-Za-z0-9]{15,18}")
 LOCATOR = re.compile(r"[A-Za-z0-9+/=_-]{1,200}")
 FIRST_WAIT, LONGEST_WAIT, LONGEST_JOB = 0.05, 15.0, 4 * 3600.0  # seconds
@@ -118,7 +122,7 @@ def _page(reply: Reply, chunks: Iterable[bytes], convert: Convert[T]) -> tuple[S
     return rows, "" if locator == "null" else locator
 
 
-def columns(chunks: Iterable[bytes]) -> dict[str, tuple[str, ...]]:
+def columns(chunks: Iterable[bytes]) -> dict[str, list[str]]:
     """The values of a CSV that comes in pieces, by the names in its header; none without records.
 
     Column by column, a page is checked and converted in a fraction of the time that it takes record by record.
@@ -126,12 +130,66 @@ def columns(chunks: Iterable[bytes]) -> dict[str, tuple[str, ...]]:
     Raises:
         ValueError: it is not CSV in UTF-8, or a record is longer or shorter than the header.
     """
+    names: list[str] = []
+    found: list[list[str]] = []
+    for width, values in _blocks(chunks):
+        begin = 0
+        if not names:
+            names, begin = values[:width], width
+            found = [[] for _ in names]
+        elif width != len(names):
+            raise ValueError("records of different lengths")
+        for place, column in enumerate(found):
+            column.extend(values[begin + place :: width])
+    return dict(zip(names, found, strict=True)) if found and found[0] else {}
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[tuple[int, list[str]]]:
+    """Whole records of a CSV, many at a time: how many values each has, and all their values in a row."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    text, most = "", BLOCK
+    for chunk in chunks:
+        text += decoder.decode(chunk)
+        end = text.rfind(NEXT_RECORD) + 2  # behind the line feed
+        if len(text) < most or end < 2:
+            continue
+        try:
+            yield _values(text[:end])
+        except ValueError:  # perhaps cut inside of a value that holds a quoted line: with more of it, it can be told
+            most = 2 * len(text)
+        else:
+            text, most = text[end:], BLOCK
+    if text := text + decoder.decode(b"", final=True):
+        yield _values(text)
+
+
+def _values(text: str) -> tuple[int, list[str]]:
+    """The values of whole records, one after another, and how many each record has. Raises: ValueError."""
+    return _plain_values(text.removesuffix("\n")) or _any_values(text)
+
+
+def _plain_values(text: str) -> tuple[int, list[str]] | None:
+    """As `_values`, of records as Salesforce writes nearly all: every value in quotes, and no quote in any; None for others."""
+    if not text.startswith('"') or not text.endswith('"'):
+        return None
+    rows = text[1:-1].split(NEXT_RECORD)
+    between = rows[0].count(NEXT_VALUE)
+    values = NEXT_VALUE.join(rows).split(NEXT_VALUE)
+    # Without quotes but those around values, each was split where it ends. A line feed alone in quotes would pass for a record's end.
+    if text.count('"') != 2 * len(values) or NEXT_VALUE + NEXT_RECORD[1:] in text:
+        return None
+    return (between + 1, values) if all(row.count(NEXT_VALUE) == between for row in rows) else None
+
+
+def _any_values(text: str) -> tuple[int, list[str]]:
+    """As `_values`, of any CSV. Raises: ValueError."""
     try:
-        rows = list(csv.reader(lines(chunks), strict=True))
+        found = list(csv.reader(io.StringIO(text, newline="\n"), strict=True))
     except csv.Error:
         raise ValueError("not CSV") from None
-    header = rows.pop(0) if rows else []
-    return dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
+    if any(len(record) != len(found[0]) for record in found):
+        raise ValueError("records of different lengths")
+    return len(found[0]), list(chain.from_iterable(found))
 
 
 def records(chunks: Iterable[bytes]) -> Iterator[dict[str, str]]:

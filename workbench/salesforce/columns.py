@@ -18,8 +18,9 @@ from workbench.salesforce.bulk import Columns
 from workbench.salesforce.person_accounts import MARK
 from workbench.salesforce.rows import moment_of, truth_of
 
-_PLAIN_ID = re.compile(r"[A-Za-z0-9]{18}")
-_PLAIN_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.000Z")
+_PLAIN_IDS = re.compile(r"(?:[A-Za-z0-9]{18}\n)*")
+_PLAIN_INSTANTS = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.000Z\n)*")
+_LINE = len("2026-01-05T09:00:01.000Z\n")
 _CAPITALS = {ord(c): "01"[c.isupper()] for c in string.ascii_letters + string.digits}
 _TRUTH = {"true": True, "false": False}
 
@@ -72,12 +73,18 @@ def changes_of(object: str, columns: Columns) -> list[FieldChange]:
 
 def _ids(values: Sequence[str]) -> Sequence[str]:
     """Ids with eighteen characters."""
-    if all(map(_PLAIN_ID.fullmatch, values)):
-        capitals = "".join(values).translate(_CAPITALS)
-        suffixes = map(_suffix, [capitals[at : at + 15] for at in range(0, len(capitals), 18)])
-        if all(value.endswith(suffix) for value, suffix in zip(values, suffixes, strict=True)):
+    text = _lines(values)
+    if len(text) == 19 * len(values) and _PLAIN_IDS.fullmatch(text):
+        capitals = text.translate(_CAPITALS)
+        suffixes = [_suffix(capitals[at : at + 15]) for at in range(0, len(capitals), 19)]
+        if suffixes == [value[15:] for value in values]:
             return values
     return [salesforce_id_18(value) for value in values]
+
+
+def _lines(values: Sequence[str]) -> str:
+    """A column as one text, to be looked at at once; a value that holds a line feed makes two lines, and the text too long."""
+    return "\n".join([*values, ""])
 
 
 @cache  # 32,768 of them at most
@@ -88,8 +95,9 @@ def _suffix(capitals: str) -> str:
 
 def _instants(values: Sequence[str]) -> Sequence[str]:
     """Instants as text, in UTC and whole seconds."""
-    if all(map(_PLAIN_INSTANT.fullmatch, values)):
-        for day in {value[:10] for value in values}:
+    text = _lines(values)
+    if len(text) == _LINE * len(values) and _PLAIN_INSTANTS.fullmatch(text):
+        for day in {text[at : at + 10] for at in range(0, len(text), _LINE)}:
             date.fromisoformat(day)
         return values
     return [_instant(value) for value in values]

@@ -37,7 +37,8 @@ def values(rows: RowColumns, *, snapshot_id: str, seen_at: datetime) -> Iterator
 
     Truth is given as 0 and 1: SQLite's driver looks for an adapter of every True and False, which costs a third of the storing.
     """
-    opted_out, opt_outs, differ = zip(*map(_flags, rows.opt_outs), strict=True)
+    flags = {id(one): _flags(one) for one in {id(one): one for one in rows.opt_outs}.values()}
+    opted_out, opt_outs, differ = ([flags[id(one)][which] for one in rows.opt_outs] for which in range(3))
     return zip(
         rows.record_id,
         rows.object,

@@ -216,6 +216,18 @@ def any_stored(tx: Transaction) -> bool:
     return tx.execute(sa.select(_r.c.record_id).limit(1)).first() is not None
 
 
+def unindex(tx: Transaction) -> None:
+    """Drop the indexes of the rows, which slow a first filling more than they help it; `index` makes them again at its end."""
+    for one in _r.indexes:
+        one.drop(tx, checkfirst=True)
+
+
+def index(tx: Transaction) -> None:
+    """Make the indexes of the rows that are not there."""
+    for one in sorted(_r.indexes, key=lambda one: str(one.name)):
+        one.create(tx, checkfirst=True)
+
+
 def news(tx: Transaction, rows: Sequence[OrgRow]) -> tuple[int, int]:
     """How many rows, not yet stored, are new or changed, and how many are newly deleted."""
     columns = incoming.columns_of(rows)

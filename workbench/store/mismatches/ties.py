@@ -109,9 +109,8 @@ def origin_unknown() -> Query:
 
 def erased_in_register() -> Query:
     """A record of somebody who was erased on request, whom nobody has in Salesforce erased yet."""
-    r = record
+    r, erased = record, s.suppressed_record
     detail = text(named(r), " is that of somebody who was erased here on request, and is still in Salesforce.")
     forecast = sa.case((r.c.opted_out & ~r.c.fields_differ, m.ERASE_THERE), else_=m.TONIGHT_ERASED)
-    began = sa.select(s.suppressed_record.c.since).where(s.suppressed_record.c.record_id == r.c.record_id).scalar_subquery()
-    found = finding("erased_in_register", "", r.c.record_id, detail, forecast, began).select_from(r)
-    return found.where(suppressed(r), live(r))
+    found = finding("erased_in_register", "", r.c.record_id, detail, forecast, erased.c.since)
+    return found.join_from(erased, r, r.c.record_id == erased.c.record_id).where(live(r))
