@@ -14,9 +14,11 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
-ID_SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-_CAPITALS = {ord(c): "01"[c.isupper()] for c in string.ascii_letters + string.digits}
+_ID_SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+ID_CAPITALS = {ord(c): "01"[c.isupper()] for c in string.ascii_letters + string.digits}
+"""For `str.translate`: "1" for each capital of an id, "0" for everything else in it."""
 SALESFORCE_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 LONGEST_ADDRESS = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 
@@ -98,15 +100,19 @@ def salesforce_id_18(text: str) -> str:
     if not SALESFORCE_ID.fullmatch(text):
         raise ValueError("a Salesforce id has 15 or 18 letters and digits")
     stem = text[:15]
-    suffix = _suffix(stem[:5]) + _suffix(stem[5:10]) + _suffix(stem[10:])
+    suffix = id_suffix(stem.translate(ID_CAPITALS))
     if len(text) == 18 and text[15:].upper() != suffix:
         raise ValueError("the last three characters of this Salesforce id do not fit the first fifteen")
     return stem + suffix
 
 
-def _suffix(block: str) -> str:
-    """One character for the capitals among five, the first one counting least."""
-    return ID_SUFFIX[int(block[::-1].translate(_CAPITALS), 2)]
+@cache  # 32,768 of them at most
+def id_suffix(capitals: str) -> str:
+    """The last three characters of an id, by where its first fifteen are capitals ("1") and where not ("0"): see `ID_CAPITALS`.
+
+    Each is for five characters, the first of which counts least.
+    """
+    return "".join(_ID_SUFFIX[int(capitals[at : at + 5][::-1], 2)] for at in (0, 5, 10))
 
 
 def new_id() -> str:

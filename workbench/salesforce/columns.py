@@ -7,13 +7,11 @@ column in which all are is taken as it is; in any other each value goes the way 
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from functools import cache
 
 from workbench.org import FieldChange, RowColumns
-from workbench.person import ID_SUFFIX, salesforce_id_18
+from workbench.person import ID_CAPITALS, id_suffix, salesforce_id_18
 from workbench.salesforce.bulk import Columns
 from workbench.salesforce.person_accounts import MARK
 from workbench.salesforce.rows import moment_of, truth_of
@@ -21,7 +19,6 @@ from workbench.salesforce.rows import moment_of, truth_of
 _PLAIN_IDS = re.compile(r"(?:[A-Za-z0-9]{18}\n)*")
 _PLAIN_INSTANTS = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.000Z\n)*")
 _LINE = len("2026-01-05T09:00:01.000Z\n")
-_CAPITALS = {ord(c): "01"[c.isupper()] for c in string.ascii_letters + string.digits}
 _TRUTH = {"true": True, "false": False}
 
 
@@ -75,8 +72,8 @@ def _ids(values: Sequence[str]) -> Sequence[str]:
     """Ids with eighteen characters."""
     text = _lines(values)
     if len(text) == 19 * len(values) and _PLAIN_IDS.fullmatch(text):
-        capitals = text.translate(_CAPITALS)
-        suffixes = [_suffix(capitals[at : at + 15]) for at in range(0, len(capitals), 19)]
+        capitals = text.translate(ID_CAPITALS)
+        suffixes = [id_suffix(capitals[at : at + 15]) for at in range(0, len(capitals), 19)]
         if suffixes == [value[15:] for value in values]:
             return values
     return [salesforce_id_18(value) for value in values]
@@ -85,12 +82,6 @@ def _ids(values: Sequence[str]) -> Sequence[str]:
 def _lines(values: Sequence[str]) -> str:
     """A column as one text, to be looked at at once; a value that holds a line feed makes two lines, and the text too long."""
     return "\n".join([*values, ""])
-
-
-@cache  # 32,768 of them at most
-def _suffix(capitals: str) -> str:
-    """The last three characters of an id, by where its first fifteen are capitals (as "0" and "1")."""
-    return "".join(ID_SUFFIX[int(capitals[at : at + 5][::-1], 2)] for at in (0, 5, 10))
 
 
 def _instants(values: Sequence[str]) -> Sequence[str]:

@@ -42,6 +42,12 @@ def portions(ids: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
+def insert_many(tx: Transaction, insert: Any, values: Iterable[tuple[Any, ...]]) -> None:
+    """Insert tuples in the order of the table's columns, as the driver takes them: SQLAlchemy's own way costs twice the storing."""
+    compiled = insert.compile(dialect=tx.dialect, column_keys=[column.name for column in insert.table.c])
+    tx.exec_driver_sql(str(compiled), list(values))
+
+
 class Store:
     """The register's database. One object may be used from several threads: each takes its own connection."""
 

@@ -19,7 +19,7 @@ from workbench.org import FieldChange, OrgRow, Reading
 from workbench.person import new_id
 from workbench.store import incoming
 from workbench.store import schema as s
-from workbench.store.database import Transaction, portions
+from workbench.store.database import Transaction, insert_many, portions
 
 OWN_USERS = "org.own_users"
 
@@ -78,13 +78,7 @@ def upsert_rows(
     values["seen_at"] = sa.case((new.seen_at > old.seen_at, new.seen_at), else_=old.seen_at)
     values["snapshot_id"] = new.snapshot_id
     statement = insert.on_conflict_do_update(index_elements=["record_id"], set_=values)
-    _execute_many(tx, statement, _r, incoming.values(columns, snapshot_id=snapshot_id, seen_at=seen_at))
-
-
-def _execute_many(tx: Transaction, insert: Any, table: sa.Table, values: Iterable[tuple[Any, ...]]) -> None:
-    """Insert tuples in the order of a table's columns, as the driver takes them: SQLAlchemy's own way costs twice the storing."""
-    compiled = insert.compile(dialect=tx.dialect, column_keys=[c.name for c in table.c])
-    tx.exec_driver_sql(str(compiled), list(values))
+    insert_many(tx, statement, incoming.values(columns, snapshot_id=snapshot_id, seen_at=seen_at))
 
 
 def _as_row(r: sa.RowMapping) -> OrgRow:
@@ -113,7 +107,7 @@ def upsert_history(tx: Transaction, changes: Sequence[FieldChange]) -> None:
     if changes:
         instant = s.instant_binder(tx.dialect)
         values = [(c.record_id, c.field, instant(c.at), c.new is not False, c.old, c.by, c.by_name) for c in changes]
-        _execute_many(tx, _insert(tx, _h).on_conflict_do_nothing(), _h, values)
+        insert_many(tx, _insert(tx, _h).on_conflict_do_nothing(), values)
 
 
 def mark_missing(tx: Transaction, record_ids: Iterable[str], *, seen_at: datetime) -> int:

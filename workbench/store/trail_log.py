@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from workbench.person import new_id
 from workbench.store import schema as s
-from workbench.store.database import Transaction, portions
+from workbench.store.database import Transaction, insert_many, portions
 from workbench.trail import SALT_BYTES, Event, Frontier, SealedEvent, Signer, VerifierKey, seal
 
 HASH_BYTES = 32
@@ -62,15 +62,15 @@ class TrailWriter:
         """
         frontier, moment = _frontier(tx), self.moment(tx)
         subjects = _subjects(tx, [e.person_id for e in entries if e.person_id])
-        events, payloads = [], []
+        events, payloads, instant = [], [], s.instant_binder(tx.dialect)(moment)
         for entry in entries:
             sealed = self._sealed(entry, seq=frontier.size, moment=moment, subject=subjects.get(entry.person_id or ""))
-            events.append(self._event_row(sealed, entry, moment, subjects))
-            payloads.append({"seq": sealed.seq, "salt": sealed.salt, "payload": sealed.payload})
+            events.append(self._event_row(sealed, entry, instant, subjects))
+            payloads.append((sealed.seq, sealed.salt, sealed.payload, None))
             frontier = frontier.append(sealed.leaf_hash)
         if events:
-            tx.execute(sa.insert(s.trail_event), events)
-            tx.execute(sa.insert(s.trail_payload), payloads)
+            insert_many(tx, sa.insert(s.trail_event), events)
+            insert_many(tx, sa.insert(s.trail_payload), payloads)
             tx.execute(sa.delete(s.trail_frontier))
             tx.execute(sa.insert(s.trail_frontier).values(size=frontier.size, hashes=b"".join(frontier.peaks)))
         return frontier.size - 1
@@ -108,17 +108,10 @@ class TrailWriter:
             subject=subject,
         )
 
-    def _event_row(self, sealed: SealedEvent, entry: Entry, moment: datetime, subjects: dict[str, str]) -> dict[str, object]:
-        return {
-            "seq": sealed.seq,
-            "leaf_bytes": sealed.leaf_bytes,
-            "leaf_hash": sealed.leaf_hash,
-            "ts": moment,
-            "actor": self.actor,
-            "action": entry.event.action,
-            "batch_id": entry.batch_id,
-            "subject": subjects.get(entry.person_id or ""),
-        }
+    def _event_row(self, sealed: SealedEvent, entry: Entry, instant: Any, subjects: dict[str, str]) -> tuple[Any, ...]:
+        """The event in the order of the columns of `trail_event`."""
+        subject, action = subjects.get(entry.person_id or ""), entry.event.action
+        return sealed.seq, sealed.leaf_bytes, sealed.leaf_hash, instant, self.actor, action, entry.batch_id, subject
 
 
 @dataclass(frozen=True)

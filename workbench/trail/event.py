@@ -30,7 +30,9 @@ Count = Annotated[int, range(LARGEST_INTEGER + 1)]
 
 EVENT_TYPES: dict[str, type[Event]] = {}
 _AS_IT_IS = frozenset({str, int, bool, NoneType})
-_HINTS: dict[type[Part], dict[str, Any]] = {}
+Checker = Callable[[Any, str], Any]
+"""Gives a value in the form that a hint asks for, or raises TrailError naming where it stands; lists become tuples, objects parts."""
+_FIELDS: dict[type[Part], tuple[tuple[str, str, Checker], ...]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,12 @@ class Part:
     """A piece of a payload that has fields of its own."""
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
-            object.__setattr__(self, name, _conform(getattr(self, name), hint, f"{_label(type(self))}, field {name}"))
+        for name, where, checked in _fields(type(self)):
+            object.__setattr__(self, name, checked(getattr(self, name), where))
 
     def payload(self) -> dict[str, Any]:
         """The fields as JSON values: strings, integers, booleans, None, lists and dictionaries of those."""
-        return {name: _plain(getattr(self, name)) for name in _hints(type(self))}
+        return {name: _plain(getattr(self, name)) for name, *_ in _fields(type(self))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +156,12 @@ def _label(kind: type[Part]) -> str:
     return f"Event {kind.action}" if issubclass(kind, Event) else f"Event part {kind.__name__}"
 
 
-def _hints(kind: type[Part]) -> dict[str, Any]:
-    if kind not in _HINTS:
+def _fields(kind: type[Part]) -> tuple[tuple[str, str, Checker], ...]:
+    """Of each field its name, where it stands, and what checks it: worked out once a class, since a batch makes events by the thousand."""
+    if kind not in _FIELDS:
         hints = get_type_hints(kind, include_extras=True)
-        _HINTS[kind] = {field.name: hints[field.name] for field in fields(kind)}
-    return _HINTS[kind]
+        _FIELDS[kind] = tuple((f.name, f"{_label(kind)}, field {f.name}", _checker(hints[f.name])) for f in fields(kind))
+    return _FIELDS[kind]
 
 
 def _plain(value: Any) -> Any:
@@ -173,35 +176,60 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _conform(value: Any, hint: Any, where: str) -> Any:
-    """The value in the form its hint asks for, or TrailError; lists become tuples, objects become parts."""
-    if checker := _SCALARS.get(hint) or _COMPOUNDS.get(get_origin(hint)):
-        return checker(value, get_args(hint), where)
-    return value if isinstance(value, hint) else _build(hint, _expect(value, Mapping, "an object", where))
+def _checker(hint: Any) -> Checker:
+    """What checks a value against a hint."""
+    if scalar := _SCALARS.get(hint):
+        return scalar
+    compound = _COMPOUNDS.get(get_origin(hint))
+    return compound(*get_args(hint)) if compound else _part(hint)
 
 
-def _annotated(value: Any, arguments: Any, where: str) -> Any:
-    return _narrowed(_conform(value, arguments[0], where), arguments[1], where)
+def _part(kind: type[Part]) -> Checker:
+    def check(value: Any, where: str) -> Any:
+        return value if isinstance(value, kind) else _build(kind, _expect(value, Mapping, "an object", where))
+
+    return check
 
 
-def _optional(value: Any, arguments: Any, where: str) -> Any:
-    return None if value is None else _conform(value, next(a for a in arguments if a is not NoneType), where)
+def _annotated(base: Any, allowed: Any) -> Checker:
+    checked, narrowed = _checker(base), _fits(allowed)
+    return lambda value, where: narrowed(checked(value, where), where)
 
 
-def _items(value: Any, arguments: Any, where: str) -> tuple[Any, ...]:
-    return tuple(_conform(item, arguments[0], where) for item in _expect(value, (list, tuple), "a list", where))
+def _optional(*hints: Any) -> Checker:
+    checked = _checker(next(hint for hint in hints if hint is not NoneType))
+    return lambda value, where: None if value is None else checked(value, where)
 
 
-def _entries(value: Any, arguments: Any, where: str) -> dict[str, Any]:
-    entries = _expect(value, Mapping, "an object", where).items()
-    return {_key(key, where): _conform(item, arguments[1], where) for key, item in entries}
+def _items(hint: Any, *_: Any) -> Checker:
+    checked = _checker(hint)
+    return lambda value, where: tuple([checked(item, where) for item in _expect(value, (list, tuple), "a list", where)])
 
 
-def _narrowed(value: Any, allowed: Any, where: str) -> Any:
-    fits = allowed.fullmatch(value) is not None if isinstance(allowed, re.Pattern) else value in allowed
-    if not fits:
-        raise TrailError(f"{where}: the value is outside of what this field may hold.")
-    return value
+def _entries(_: Any, hint: Any) -> Checker:
+    checked = _checker(hint)
+
+    def check(value: Any, where: str) -> dict[str, Any]:
+        entries = _expect(value, Mapping, "an object", where).items()
+        return {_key(key, where): checked(item, where) for key, item in entries}
+
+    return check
+
+
+def _literal(*values: Any) -> Checker:
+    return _fits(values)
+
+
+def _fits(allowed: Any) -> Checker:
+    """What checks that a value matches a pattern, or is among some."""
+
+    def check(value: Any, where: str) -> Any:
+        fits = allowed.fullmatch(value) is not None if isinstance(allowed, re.Pattern) else value in allowed
+        if not fits:
+            raise TrailError(f"{where}: the value is outside of what this field may hold.")
+        return value
+
+    return check
 
 
 def _expect(value: Any, kinds: Any, name: str, where: str) -> Any:
@@ -216,37 +244,36 @@ def _key(key: Any, where: str) -> str:
     return str(key)
 
 
-def _text(value: Any, _: Any, where: str) -> str:
+def _text(value: Any, where: str) -> str:
     return str(_expect(value, str, "text", where))
 
 
-def _boolean(value: Any, _: Any, where: str) -> bool:
+def _boolean(value: Any, where: str) -> bool:
     return bool(_expect(value, bool, "true or false", where))
 
 
-def _integer(value: Any, _: Any, where: str) -> int:
+def _integer(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST_INTEGER:
         raise TrailError(f"{where}: expected an integer, got {type(value).__name__}.")
     return int(value)
 
 
-def _free(value: Any, _: Any, where: str) -> Any:
+def _free(value: Any, where: str) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_free(item, (), where) for item in value]
+        return [_free(item, where) for item in value]
     if isinstance(value, Mapping):
-        return {_key(key, where): _free(item, (), where) for key, item in value.items()}
+        return {_key(key, where): _free(item, where) for key, item in value.items()}
     if value is None or isinstance(value, (bool, str)):
         return value
-    return _integer(value, (), where)
+    return _integer(value, where)
 
 
-Checker = Callable[[Any, Any, str], Any]
 _SCALARS: dict[Any, Checker] = {str: _text, bool: _boolean, int: _integer, Any: _free}
-_COMPOUNDS: dict[Any, Checker] = {
+_COMPOUNDS: dict[Any, Callable[..., Checker]] = {
     Annotated: _annotated,
     Union: _optional,
     UnionType: _optional,
-    Literal: _narrowed,
+    Literal: _literal,
     tuple: _items,
     dict: _entries,
 }
