@@ -31,10 +31,11 @@ from test_eligibility import (
 )
 
 from workbench.consent import Evidence
-from workbench.eligibility import RULES, Case, EvidenceCheck, OptOut, assess, instant, opt_outs
+from workbench.eligibility import RULES, Case, EvidenceCheck, OptOut, assess, instant, opt_outs, readable
 from workbench.eligibility.case import Question
 from workbench.eligibility.opt_outs import latest_opt_out
 from workbench.eligibility.refusals import records
+from workbench.eligibility.strengthenings import confirmed_at
 
 WHO = "005000000000001AAA"
 
@@ -214,3 +215,98 @@ def test_a_moment_is_compared_in_utc_and_whole_seconds() -> None:
 def test_a_rule_about_a_consent_is_not_asked_without_one() -> None:
     with pytest.raises(RuntimeError, match="asked without one"):
         Question(case(consent=None), POLICY, NOW).consent  # noqa: B018 - reading it is the test
+
+
+def test_rules_about_the_person_speak_without_a_consent_too() -> None:
+    blocked = replace(POLICY, blocked_domains=("example.com",))
+    nobody = case(
+        consent=None,
+        evidence=(),
+        unsubscribes=(),
+        rows=(replace(CLEAR_ROW, bounced_at=OPTED_OUT),),
+        missing_records=frozenset({OLD_LEAD}),
+        other_people_with_address=1,
+        open_batch="b2",
+        reason="",
+    )
+    assert assess(nobody, blocked, now=NOW).codes == (
+        "not_unsubscribed",
+        "no_consent",
+        "bounced_address",
+        "blocked_domain",
+        "record_not_writable",
+        "ambiguous_person",
+        "in_another_open_batch",
+        "reason_missing",
+    )
+
+
+def test_one_bounce_among_several_unsubscribes_is_enough() -> None:
+    bounce = replace(EPISODE, unsubscribe_id="u2", source="bounce")
+    assert said(case(unsubscribes=(EPISODE, bounce)), "bounced_address").startswith("The person was unsubscribed because mail")
+
+
+def test_since_when_a_consent_has_expired_is_said_where_it_is_known() -> None:
+    dated = case(consent=replace(CONSENT, valid_until=GIVEN + SECOND))
+    assert said(dated, "consent_expired") == "The consent has expired on 2026-10-01 09:30:06 UTC; ask the person to renew it."
+    undated = case(consent=replace(CONSENT, state="expired", valid_until=None))
+    assert said(undated, "consent_expired") == "The consent has expired; ask the person to renew it."
+    assert "consent_withdrawn" not in assess(undated, POLICY, now=NOW).codes, "it is known what became of it"
+
+
+@pytest.mark.parametrize(
+    ("taken_back", "given_at", "speaks"),
+    [
+        (GIVEN - SECOND, GIVEN, False),
+        (GIVEN, GIVEN, True),
+        (GIVEN + SECOND, GIVEN, True),
+        (GIVEN - SECOND, None, True),
+        (None, GIVEN, False),
+        (None, None, False),
+    ],
+)
+def test_a_consent_that_the_person_took_back_later_does_not_come_back_by_an_older_one(
+    taken_back: datetime | None, given_at: datetime | None, speaks: bool
+) -> None:
+    asked = case(withdrawn_at=taken_back, consent=replace(CONSENT, given_at=given_at))
+    found = {f.code: f.sentence for f in assess(asked, POLICY, now=NOW).findings}
+    assert ("consent_withdrawn" in found) is speaks
+    if speaks:
+        assert taken_back is not None
+        assert found["consent_withdrawn"].startswith(f"The person took a consent back at {readable(taken_back)}, later")
+
+
+def test_a_consent_in_person_says_where() -> None:
+    assert "where it was given" in said(consent(method="in_person", collection_point=" "), "how_when_what_missing")
+
+
+def test_an_act_of_the_very_second_of_the_consent_or_of_now_counts() -> None:
+    assert confirmed_at(Question(consent(double_opt_in_at=GIVEN), POLICY, NOW)) == GIVEN
+    assert confirmed_at(Question(consent(double_opt_in_at=NOW), POLICY, NOW)) == NOW
+    assert confirmed_at(Question(consent(double_opt_in_at=GIVEN - SECOND), POLICY, NOW)) is None
+    assert confirmed_at(Question(consent(double_opt_in_at=NOW + SECOND), POLICY, NOW)) is None
+    for notice, speaks in ((GIVEN - SECOND, True), (GIVEN, False), (NOW, False), (NOW + SECOND, True)):
+        asked = consent(given_to="Another Company", transfer_notice_at=notice)
+        assert ("transfer_notice_required" in assess(asked, POLICY, now=NOW).codes) is speaks
+
+
+def test_why_a_double_opt_in_is_needed_is_said() -> None:
+    assert said(consent(jurisdiction="DE"), "double_opt_in_required").startswith("The rules for DE apply, and no double")
+    by_reason = replace(CASE, reason="confirmed_double_opt_in")
+    assert said(by_reason, "double_opt_in_required").startswith("The batch's reason is a confirmed double opt-in, and no double")
+
+
+def test_one_named_change_to_opted_out_tells_whose_a_synced_opt_out_was() -> None:
+    synced = replace(EPISODE, source="salesforce_sync")
+    named, nameless = tick(OPTED_OUT, by=WHO), tick(OPTED_OUT - SECOND, by=" ")
+    both = history(named, nameless, unsubscribes=(synced,))
+    assert "origin_unknown" not in assess(both, POLICY, now=NOW).codes
+    cleared = replace(named, new=False)
+    nobody = history(cleared, unsubscribes=(EPISODE, replace(synced, unsubscribe_id="u2")), rows=(CLEAR_ROW,))
+    assert "by the Salesforce sync" in said(nobody, "origin_unknown"), "whoever cleared a flag is not who set it"
+
+
+def test_a_consent_is_later_than_every_complaint() -> None:
+    before, after = (replace(EPISODE, source="spam_complaint", opted_out_at=at) for at in (GIVEN - SECOND, GIVEN + SECOND))
+    asked = case(unsubscribes=(before, after), consent=replace(CONSENT, consent_type="explicitly_expressed"))
+    assert "spam_complaint" in assess(asked, POLICY, now=NOW).codes

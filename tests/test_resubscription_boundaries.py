@@ -43,6 +43,7 @@ from workbench.resubscription import (
     ROWS_A_READING,
     Abort,
     BaseRow,
+    Intent,
     PlannedPerson,
     SendAgain,
     State,
@@ -85,7 +86,17 @@ def test_a_base_row_is_stored_under_these_names() -> None:
 
 
 def test_what_an_intent_starts_with() -> None:
-    new = intent(attempts=0)
+    new = Intent(
+        intent_id="i",
+        batch_id="b",
+        position=0,
+        person_id="p",
+        consent_id=None,
+        state=State.PROPOSED,
+        person_version=1,
+        changed_at=READ,
+    )
+    assert new.attempts == 0
     assert (new.findings, new.planned_rows, new.refusals, new.base) == ((), (), (), ())
     assert (new.consent_digest, new.base_version, new.cause, new.done_at, batch().pause_cause) == ("", 0, "", None, "")
 
@@ -260,3 +271,11 @@ def test_each_field_that_was_cleared_needs_its_history() -> None:
     assert before_closing(one, [CLEARED_ONE], OURS, us=US) == Abort("history_missing", f"{ONE} has no history of our change")
     elsewhere = change(TWO, False, field="Sales_Opt_Out__c")
     assert before_closing(one, [CLEARED_ONE], (*OURS, elsewhere), us=US) is not None
+
+
+@pytest.mark.parametrize("other", [change(TWO, True, by="x"), change(ONE, True, at=READ, by="x")])
+def test_whose_opt_out_it_was_is_told_by_later_changes_of_that_record_only(other: FieldChange) -> None:
+    touched = row(ONE, out=False, at=LATER)
+    assert sent(touched, UNTOUCHED_TWO, history=(other,)) == Abort("record_changed", f"{ONE} was modified at {LATER.isoformat()}")
+    later = change(ONE, True, at=LATER, by="x")
+    assert sent(touched, UNTOUCHED_TWO, history=(other, later)).cause == "opted_out_in_salesforce"

@@ -14,7 +14,7 @@ import signal
 import sqlite3
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -196,7 +196,7 @@ def send_late(journal: Path) -> list[str]:
     if line is None:
         return []
     request, rows = line["request"], list(line["rows"])
-    with requests.Session() as session:
+    with requests.Session() as session, suppress(requests.RequestException):  # the org may break off this one, too
         session.trust_env = False
         url = request["url"].replace("https://", "http://", 1)
         session.post(url, data=request["body"].encode(), headers=request["headers"], timeout=60)

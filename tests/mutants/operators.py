@@ -103,6 +103,8 @@ def left_alone(parent: ast.AST, name: str, child: ast.AST) -> bool:
         return True
     if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]) == "__all__":
         return True
+    if isinstance(child, ast.Assign) and ast.unparse(child.value).startswith(("Literal[", "Callable[")):
+        return True
     if name == "decorator_list" and ast.unparse(child).startswith("dataclass"):
         return True
     return isinstance(child, ast.If) and "__name__" in ast.unparse(child.test)
