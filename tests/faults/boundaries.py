@@ -82,7 +82,7 @@ class Boundaries:
 
     def one(self, event: Order) -> None:
         """One thing that another process, another user, a late request or the clock does."""
-        what, rows = event["what"], []
+        what = event["what"]
         if what == "local":
             with Workbench.open(self.order["workspace"]) as other:
                 other.unsubscribe(event["who"], source="clicked_link")
@@ -90,12 +90,29 @@ class Boundaries:
             for action in event["actions"]:
                 control(self.order["control_url"], "/write", dated(action, self.order["control_url"]))
         elif what == "late":
-            rows = send_late(Path(self.order["journal"]))
+            self.send_late()
+            return
         elif what == "clock":
             CLOCK["offset"] = timedelta(seconds=event["seconds"])
         elif what == "lock":
             self.holder = lock_apart(Path(self.order["workspace"]) / "register.db")
-        self.note(injected=what, who=event.get("who"), rows=rows)
+        self.note(injected=what, who=event.get("who"), rows=[])
+
+    def send_late(self) -> None:
+        """Let the last clear that was noted arrive now, whether its process has died or given it up.
+
+        Noted before it leaves: this process may be killed in between.
+        """
+        lines = [json.loads(line) for line in Path(self.order["journal"]).read_text(encoding="utf-8").splitlines()]
+        line = next((line for line in reversed(lines) if "request" in line), None)
+        self.note(injected="late", who=None, rows=line["rows"] if line else [])
+        if line is None:
+            return
+        request = line["request"]
+        with requests.Session() as session, suppress(requests.RequestException):  # the org may break off this one, too
+            session.trust_env = False
+            url = request["url"].replace("https://", "http://", 1)
+            session.post(url, data=request["body"].encode(), headers=request["headers"], timeout=60)
 
     def unlock(self) -> None:
         """Let the process that holds the register's lock end."""
@@ -187,20 +204,6 @@ def control(url: str, path: str, payload: Order) -> Order:
     with opener.open(order, timeout=60) as answer:
         said: Order = json.load(answer)
     return said
-
-
-def send_late(journal: Path) -> list[str]:
-    """Let the last clear that was noted arrive now, whether its process has died or given it up; the rows it is about."""
-    lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
-    line = next((line for line in reversed(lines) if "request" in line), None)
-    if line is None:
-        return []
-    request, rows = line["request"], list(line["rows"])
-    with requests.Session() as session, suppress(requests.RequestException):  # the org may break off this one, too
-        session.trust_env = False
-        url = request["url"].replace("https://", "http://", 1)
-        session.post(url, data=request["body"].encode(), headers=request["headers"], timeout=60)
-    return rows
 
 
 def lock_apart(register: Path) -> int:

@@ -166,20 +166,20 @@ def _unconditional(traces: Traces) -> Iterator[str]:
 
 
 def _unnoted(traces: Traces) -> Iterator[str]:
-    """By the org's own log: every request that wrote is one that was seen to leave, in that order.
+    """By the org's own log: every request that wrote is one that was seen to leave, in that order, or one that was held back.
 
-    A request that was held back arrives whenever it was let go; at the boundary before another one it is noted behind that one.
+    What was held back arrives whenever it is let go. Which of several alike a request was can't be told from its rows, so every way
+    is followed: how many of those seen to leave have arrived, and which of those held back.
     """
-    sent, at = [set(line["rows"]) for line in traces.journal if line.get("rows") and line.get("at") == "http:before"], 0
+    sent = [set(line["rows"]) for line in traces.journal if line.get("rows") and line.get("at") == "http:before"]
     late = [set(line["rows"]) for line in traces.journal if line.get("rows") and line.get("at") is None]
+    ways: set[tuple[int, frozenset[int]]] = {(0, frozenset())}
     for request in traces.requests:
         if wrote := {w["id"] for w in request["writes"]}:
-            found = next((n for n in range(at, len(sent)) if wrote <= sent[n]), None)
-            held_back = next((rows for rows in late if wrote <= rows), None)
-            if held_back is not None and found != at:
-                late.remove(held_back)
-            elif found is not None:
-                at = found + 1
+            in_turn = {(n + 1, used) for at, used in ways for n in range(at, len(sent)) if wrote <= sent[n]}
+            held_back = {(at, used | {n}) for at, used in ways for n in range(len(late)) if n not in used and wrote <= late[n]}
+            if in_turn or held_back:
+                ways = in_turn | held_back
             else:
                 yield f"the org's request {request['number']} wrote what nobody was seen to send"
             if request["user"] != traces.us:
