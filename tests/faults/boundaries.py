@@ -81,22 +81,22 @@ class Boundaries:
         self.quiet = False
 
     def one(self, event: Order) -> None:
-        """One thing that another process, another user, a late request or the clock does."""
+        """One thing that another process, another user, a late request or the clock does; noted before, for the process may die of it."""
         what = event["what"]
+        if what == "late":
+            self.send_late()
+            return
+        self.note(injected=what, who=event.get("who"), rows=[])
         if what == "local":
             with Workbench.open(self.order["workspace"]) as other:
                 other.unsubscribe(event["who"], source="clicked_link")
         elif what in ORG_ACTIONS:
             for action in event["actions"]:
                 control(self.order["control_url"], "/write", dated(action, self.order["control_url"]))
-        elif what == "late":
-            self.send_late()
-            return
         elif what == "clock":
             CLOCK["offset"] = timedelta(seconds=event["seconds"])
         elif what == "lock":
             self.holder = lock_apart(Path(self.order["workspace"]) / "register.db")
-        self.note(injected=what, who=event.get("who"), rows=[])
 
     def send_late(self) -> None:
         """Let the last clear that was noted arrive now, whether its process has died or given it up.

@@ -18,6 +18,8 @@ from faults.traces import Evidence, Row, Traces, moment
 
 NOT_RESUBSCRIBED_FOR = {"not_applied", "salesforce_refused", "lease_lost", "no_longer_eligible"}
 """Why somebody whose consent is the latest word may be opted out again, where requests were made to fail."""
+CHANGES_A_RECORD = ("edit", "late", "salesforce", "late_commit")
+"""An opt-out in Salesforce is preceded by an opt-in: whoever is killed between the two has changed the record without opting out."""
 ANNOUNCED_BY = {"clear": ("clear_intended",), "opt_out": ("abort_intended", "opt_out_intended")}
 STATE_OF = {"clear": ("SENT",), "opt_out": ("ABORTING",)}
 
@@ -195,7 +197,7 @@ def _person(traces: Traces, person_id: str, *, faulty: bool) -> Iterator[str]:
         yield from _done(traces, person_id)
     elif state in ("ABORTED", "REFUSED"):
         yield from _kept_out(traces, person_id, state)
-        excused = traces.befell(person_id, "edit", "late") or (faulty and intent["cause"] in NOT_RESUBSCRIBED_FOR)
+        excused = traces.befell(person_id, *CHANGES_A_RECORD) or (faulty and intent["cause"] in NOT_RESUBSCRIBED_FOR)
         if not (out and came) and not excused:
             yield f"{person_id} is {state} ({intent['cause']}) for no reason"
     else:
