@@ -112,7 +112,8 @@ class Player:
 
 def copied(scene: Scene, folder: Path) -> None:
     """Fresh copies of both sides."""
-    shutil.copytree(scene.workspace, folder / "workspace")
+    at_rest = shutil.ignore_patterns("*-wal", "*-shm")  # these come and go while another trial is judged against the master copy
+    shutil.copytree(scene.workspace, folder / "workspace", ignore=at_rest)
     shutil.copy(scene.database, folder / "org.db")
 
 
