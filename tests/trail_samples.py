@@ -395,7 +395,7 @@ def excuse_a_deletion_with_a_stolen_key(trail: Trail, random: Random) -> None:
 
 @forgery
 def truncate_a_line(trail: Trail, random: Random) -> None:
-    i, cut = middle(trail, random), random.randrange(1, 100)
+    i, cut = middle(trail, random), random.randrange(2, 100)  # the line feed alone could be put back
 
     def meddle(folder: Path) -> None:
         lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
