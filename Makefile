@@ -14,7 +14,13 @@ demo: .venv/installed ## the whole job on invented people and a local Salesforce
 
 test: .venv/installed ## everything: pytest, strict nbval over notebooks/, papermill runs of reports/, layers, the browser
 	@.ci/browser
+	@.ci/postgresql
 	@$(BIN)/python -m pytest -q -m 'not slow' -n 2 --dist loadfile
+	@WORKBENCH_TEST_REGISTER=postgresql $(BIN)/python -m pytest -q -m 'not slow' -n 2 --dist loadfile $(REGISTER:%=tests/test_%.py)
+
+# The tests that are run a second time with the register in PostgreSQL.
+REGISTER := store_records store_mismatches store_leases store_operators store_trail_log store_review pull push nightly resubscription \
+	worker attacks attacks_sync attacks_intake intake intake_consents intake_named two_operators person_accounts preview
 
 lab: .venv/installed ## JupyterLab on your workspace (WORKBENCH_HOME, else the one this folder is in)
 	@$(BIN)/workbench lab

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import postgresql_server
 import pytest
 
 from workbench.bench import Workbench
@@ -129,7 +130,8 @@ def worlds(folder: Path) -> Iterator[Callable[..., World]]:
         data = folder / "org.jsonl"
         data.write_text("\n".join(lines), encoding="utf-8")
         org = start_scratch_org(data=data, database=folder / "org.db" if database else None)
-        wb = Workbench.init(folder / "workspace", name="test", url=org.url, controller=CONTROLLER)
+        register = postgresql_server.server().create() if postgresql_server.wanted() else ""
+        wb = Workbench.init(folder / "workspace", name="test", url=org.url, controller=CONTROLLER, database=register)
         if policy:
             path = folder / "workspace" / "policy.toml"
             path.write_text(f'controller = "{CONTROLLER}"\n{policy}', encoding="utf-8")

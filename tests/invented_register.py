@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import postgresql_server
 import sqlalchemy as sa
 
 from workbench.org import FieldChange, OrgRow
@@ -47,6 +48,9 @@ def address(email: str) -> str:
 
 def new_store(folder: Path, template: Path | None = None) -> Store:
     """A register with its schema; where a template is named it is migrated once, then copied."""
+    if postgresql_server.wanted():
+        server = postgresql_server.server()
+        return Store(server.create(like=server.migrated()))
     template = template or folder / "template.db"
     if not template.exists():
         store = Store(f"sqlite:///{template}")
@@ -161,6 +165,7 @@ def row_of(number: int, email: str, *, opt_outs: dict[str, bool], at: datetime, 
 
 def wipe(tx: Transaction, tables: Iterable[sa.Table]) -> None:
     """Empty some tables; the guard against deleting unsubscribes is taken off for it."""
-    tx.execute(sa.text("DROP TRIGGER IF EXISTS unsubscribe_no_delete"))
+    on = " ON unsubscribe" if tx.dialect.name == "postgresql" else ""
+    tx.execute(sa.text(f"DROP TRIGGER IF EXISTS unsubscribe_no_delete{on}"))
     for table in tables:
         tx.execute(sa.delete(table))

@@ -208,8 +208,16 @@ def test_a_read_only_register_is_one_sentence(store: Store, folder_mode: int) ->
 
 
 def test_another_kind_of_database_is_refused_at_once() -> None:
-    with pytest.raises(StoreError, match="SQLite only"):
-        Store("postgresql://127.0.0.1/register")
+    for address in ("mysql://127.0.0.1/register", "register.db", ""):
+        with pytest.raises(StoreError, match=r"^the register is kept in SQLite or PostgreSQL$"):
+            Store(address)
+
+
+def test_a_password_does_not_stand_in_the_address() -> None:
+    for address in ("postgresql://ada:secret@127.0.0.1/register", "postgresql://ada@127.0.0.1/register?password=secret"):
+        with pytest.raises(StoreError, match=r"^the address of the register's database holds a password$") as caught:
+            Store(address)
+        assert "secret" not in f"{caught.value} {caught.value.advice}"
 
 
 def test_a_database_error_shows_no_values(store: Store) -> None:

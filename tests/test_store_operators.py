@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Transaction]:
     store = new_store(tmp_path)
-    with store.read() as transaction:
+    with store.write() as transaction:
         yield transaction
     store.close()
 

@@ -44,6 +44,11 @@ kind = "{kind}"
 url = "{url}"
 opt_out_fields = [{fields}]
 """
+REGISTER_SETTINGS = """
+[register]
+# the database that holds the register; its password comes from PGPASSWORD or ~/.pgpass
+database = "{database}"
+"""
 
 
 class _Part(BaseModel):
@@ -234,9 +239,16 @@ def named_after(folder: Path) -> str:
 
 
 def write_new(
-    folder: Path, *, name: str, kind: str, url: str, controller: str, opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,)
+    folder: Path,
+    *,
+    name: str,
+    kind: str,
+    url: str,
+    controller: str,
+    opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,),
+    database: str = "",
 ) -> None:
-    """Write the files of a new workspace; folders are private to the operator.
+    """Write the files of a new workspace; folders are private to the operator. Without ``database`` the register is a file in it.
 
     Raises:
         WorkspaceError: the folder already is one, or can't be written.
@@ -246,6 +258,7 @@ def write_new(
         raise WorkspaceError("this folder already is a workspace", "Use it as it is, or name another folder.")
     fields = ", ".join(f'"{field}"' for field in opt_out_fields)
     text, policy = NEW_SETTINGS.format(name=name, kind=kind, url=url, fields=fields), starting_policy(controller)
+    text += REGISTER_SETTINGS.format(database=database) if database else ""
     _checked(text, FILE)
     load_policy(policy, name=POLICY_FILE)
     try:

@@ -17,6 +17,7 @@ from workbench.bench.erasing import Erasing
 from workbench.bench.keeping import Keeping
 from workbench.bench.opened import trail_writer
 from workbench.bench.reviewing import Reviewing
+from workbench.errors import StoreError
 from workbench.org import OPT_OUT_FIELD
 from workbench.settings import find_workspace, named_after, read_settings, whoami, write_new
 from workbench.store import operators, trail_log
@@ -52,15 +53,27 @@ class Workbench(Reviewing, Consenting, Batching, Comparing, Erasing, Keeping):
         url: str = "",
         controller: str = "",
         opt_out_fields: Sequence[str] = (OPT_OUT_FIELD,),
+        database: str = "",
     ) -> Self:
         """Make a new workspace; whoever makes it becomes its first administrator.
 
+        ``database``: the address of an empty PostgreSQL database (postgresql://…); without it the register is a file in the folder.
+
         Raises:
             WorkspaceError: the folder already is one.
+            StoreError: the database can't be reached, or holds a register already.
         """
         folder = Path(folder).resolve()
+        if database:
+            _check_empty(database)
         write_new(
-            folder, name=name or named_after(folder), kind=kind, url=url, controller=controller, opt_out_fields=opt_out_fields
+            folder,
+            name=name or named_after(folder),
+            kind=kind,
+            url=url,
+            controller=controller,
+            opt_out_fields=opt_out_fields,
+            database=database,
         )
         settings, operator = read_settings(folder), whoami()
         store = Store(settings.database)
@@ -87,6 +100,18 @@ class Workbench(Reviewing, Consenting, Batching, Comparing, Erasing, Keeping):
         from workbench import reports
 
         return reports.run(self, name, parameters)
+
+
+def _check_empty(database: str) -> None:
+    store = Store(database)
+    try:
+        if store.holds_a_register():
+            raise StoreError(
+                "this database already holds a register",
+                "Name an empty one; another workspace on the same register is a copy of the first one's folder.",
+            )
+    finally:
+        store.close()
 
 
 def _version() -> str:

@@ -33,7 +33,7 @@ def _group() -> None:
     """Keeps a group of one command a group."""
 
 
-def init(
+def init(  # noqa: PLR0917 - the options of one command
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="The new workspace's folder.")] = Path(),
     name: Annotated[
         str, typer.Option("--name", help="What the workspace and its trail are called (else after the folder).")
@@ -45,11 +45,14 @@ def init(
         str, typer.Option("--org-url", help="The org's address, such as https://yourcompany.my.salesforce.com.")
     ] = "",
     controller: Annotated[str, typer.Option("--controller", help="Who may rely on consents: the organisation's name.")] = "",
+    database: Annotated[
+        str, typer.Option("--database", help="An empty PostgreSQL database for the register: postgresql://user@host/name.")
+    ] = "",
 ) -> int:
     """Create a workspace. You become its first administrator; nothing is asked."""
     from workbench.bench import Workbench
 
-    with Workbench.init(directory, name=name, kind=org_kind, url=org_url, controller=controller) as wb:
+    with Workbench.init(directory, name=name, kind=org_kind, url=org_url, controller=controller, database=database) as wb:
         folder, operator, kept_in = wb.workspace, wb.operator, wb.trail.key_kept_in
     write(f"{folder}\n")
     say(f"The workspace is ready; {operator} is its administrator. Next: {_next_step(org_kind, org_url)}.")

@@ -1,8 +1,8 @@
 """Opening the register's database, reading and writing in transactions, and saying plainly what went wrong.
 
-SQLite runs in WAL mode with synchronous=FULL: a commit survives a power cut. Write transactions take the write lock when they
-begin (BEGIN IMMEDIATE), so that what they read is what they change. Only `Store.upgrade` creates the file: a register that is gone
-must not come back empty, for then it would have forgotten every opt-out.
+What differs between the databases is behind two doors, `sqlite` and `postgresql`. In both a write transaction is the only one while
+it lasts. Only `Store.upgrade` creates a file: a register that is gone must not come back empty, for then it would have forgotten
+every opt-out.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 
 from workbench.errors import StoreError
+from workbench.store import postgresql, sqlite
 
 HEAD = "0003"
 """The schema version that this code reads and writes; a test keeps it equal to the newest migration."""
@@ -44,8 +45,17 @@ def portions(ids: Iterable[str]) -> Iterator[list[str]]:
 
 def insert_many(tx: Transaction, insert: Any, values: Iterable[tuple[Any, ...]]) -> None:
     """Insert tuples in the order of the table's columns, as the driver takes them: SQLAlchemy's own way costs twice the storing."""
-    compiled = insert.compile(dialect=tx.dialect, column_keys=[column.name for column in insert.table.c])
-    tx.exec_driver_sql(str(compiled), list(values))
+    by_place: sa.Dialect = tx.dialect if tx.dialect.positional else type(tx.dialect)(paramstyle="format")  # type: ignore[call-arg]
+    compiled = insert.compile(dialect=by_place, column_keys=[column.name for column in insert.table.c])
+    rows = list(values) if tx.dialect.name == "sqlite" else list(_with_truths(insert.table, values))
+    tx.exec_driver_sql(str(compiled), rows)
+
+
+def _with_truths(table: sa.Table, values: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Tuples with true and false where the table has them: SQLite's driver is given 1 and 0, PostgreSQL takes none of these."""
+    truths = [isinstance(column.type, sa.Boolean) for column in table.c]
+    for row in values:
+        yield tuple(bool(value) if truth and value is not None else value for value, truth in zip(row, truths, strict=True))
 
 
 class Store:
@@ -57,15 +67,12 @@ class Store:
         Raises:
             StoreError: not a kind of database that this version knows.
         """
-        self.url: URL = make_url(url)
-        if self.url.get_backend_name() != "sqlite":
-            raise StoreError(
-                "this version keeps its register in SQLite only",
-                "Remove `database` from workbench.toml, or name a sqlite:/// URL.",
-            )
+        self.url: URL = _address(url)
         self._may_create = False
-        self.engine = _engine(self.url, lock_wait)
-        event.listen(self.engine, "do_connect", self._open_existing)
+        if self.url.get_backend_name() == "postgresql":
+            self.engine = postgresql.engine(self.url, lock_wait=lock_wait)
+        else:
+            self.engine = sqlite.engine(self.url, lock_wait=lock_wait, may_create=lambda: self._may_create)
 
     def keep_out(self, secret: Callable[[str | None], bytes]) -> None:
         """Say who hands out the secret that erased people are recognised by, given its fingerprint; see `store.suppression`."""
@@ -80,12 +87,8 @@ class Store:
             StoreError: the database is locked by another process, or the disk is full.
         """
         with _plainly(), self.engine.connect() as connection:
-            if connection.dialect.name != "sqlite":
-                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM FULL")
-                return True
-            raw = connection.connection.dbapi_connection
-            assert raw is not None  # noqa: S101 - a connection that is open has one
-            return _compact_sqlite(raw)
+            done: bool = _door(connection.dialect).compact(connection)
+            return done
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -106,6 +109,38 @@ class Store:
         """
         with _plainly(), self.engine.connect().execution_options(workbench_write=True) as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """Hold a name against every other process on this database while the block runs; whether it was free.
+
+        On SQLite always: a register in a file has one computer, where files can be locked. In PostgreSQL a session's lock, which
+        ends with its connection.
+
+        Raises:
+            StoreError: the database can't be asked.
+        """
+        if self.url.get_backend_name() == "sqlite":
+            yield True
+            return
+        with _plainly():
+            session = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with session:
+            with _plainly():
+                held = bool(session.exec_driver_sql("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).scalar())
+            try:
+                yield held
+            finally:
+                session.invalidate()  # the server lets go of the lock with the session, also of one that is no longer there
+
+    def holds_a_register(self) -> bool:
+        """Whether somebody's register is in this database already.
+
+        Raises:
+            StoreError: the database can't be reached.
+        """
+        with self.read() as tx:
+            return sa.inspect(tx).has_table("alembic_version")
 
     def check_version(self) -> None:
         """Make sure that the schema is the one this code was written for.
@@ -138,49 +173,34 @@ class Store:
         finally:
             self._may_create = False
 
-    def _open_existing(self, _dialect: object, _record: object, words: list[Any], options: dict[str, Any]) -> None:
-        """Before a connection is made: name the file so that SQLite opens it, but does not make it."""
-        file = Path(words[0])
-        if self._may_create or not self.url.database or self.url.query:
-            return  # an upgrade, a database in memory, or one that workbench.toml names with options of its own
-        if file.parent.is_dir() and not file.exists():
-            raise StoreError(
-                f"{file.name} is missing", "Restore it from a backup; without it, nobody's opt-out or consent is known here."
-            )
-        words[0], options["uri"] = f"{file.absolute().as_uri()}?mode=rw", True
-
     def close(self) -> None:
         """Give all connections back; on SQLite this also folds the write-ahead log into the database file."""
         self.engine.dispose()
 
 
-def _engine(url: URL, lock_wait: float) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": lock_wait}, hide_parameters=True)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver must not begin or commit by itself
-    durable = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON", "temp_store=MEMORY")
-    # 32 MB of pages, folded into the file after 16 MB: a pull into indexes would else write each page many times over
-    for pragma in (*durable, "cache_size=-32000", "wal_autocheckpoint=4000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _compact_sqlite(raw: Any) -> bool:
+def _address(text: str) -> URL:
+    """The database's address. Raises: StoreError for a kind that is not known, or one with a password in it."""
     try:
-        raw.execute("VACUUM")
-        busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.Error as error:
-        raise _plain(sa.exc.DatabaseError("VACUUM", None, error)) from None
-    return not busy
+        url = make_url(text)
+        kind = url.get_backend_name()
+    except (sa.exc.ArgumentError, ValueError):
+        kind, url = "", URL.create("none")
+    if kind not in ("sqlite", "postgresql"):
+        raise StoreError(
+            "the register is kept in SQLite or PostgreSQL",
+            "Remove `database` from workbench.toml, or name a sqlite:/// or postgresql:// address.",
+        )
+    if url.password or "password" in url.query:
+        raise StoreError(
+            "the address of the register's database holds a password",
+            "Take it out of workbench.toml and give it by PGPASSWORD or ~/.pgpass.",
+        )
+    return url
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get("workbench_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def _door(dialect: sa.Dialect) -> ModuleType:
+    """What differs between the databases."""
+    return postgresql if dialect.name == "postgresql" else sqlite
 
 
 @contextmanager
@@ -189,9 +209,9 @@ def _plainly() -> Iterator[None]:
     try:
         yield
     except sa.exc.IntegrityError as error:
-        if _guarded(error):
-            raise _plain(error) from None
-        raise  # a unique or foreign key: a race that the caller decides on, or a defect
+        if guarded := _guarded(error):
+            raise guarded from None
+        raise _silent(error) from None  # a unique or foreign key: a race that the caller decides on, or a defect
     except sa.exc.DatabaseError as error:
         raise _plain(error) from None
     except OSError as error:
@@ -202,33 +222,25 @@ def _plainly() -> Iterator[None]:
         raise
 
 
-def _guarded(error: sa.exc.IntegrityError) -> bool:
-    return any(sign in str(error.orig) for sign in ("append-only", "never deleted"))
+def _guarded(error: sa.exc.DBAPIError) -> StoreError | None:
+    """What a guard of the schema refused."""
+    if "append-only" in str(error.orig):
+        return StoreError("the audit trail can only be added to", "Nothing was changed.")
+    if "never deleted" in str(error.orig):
+        return StoreError("an unsubscribe can only be closed, never rewritten or deleted", "Nothing was changed.")
+    return None
+
+
+def _silent(error: sa.exc.IntegrityError) -> sa.exc.IntegrityError:
+    """The same without the row that PostgreSQL quotes in its details."""
+    said = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    return error if said is None else sa.exc.IntegrityError(None, None, RuntimeError(said))
 
 
 def _plain(error: sa.exc.DatabaseError) -> StoreError:
-    text = str(error.orig).lower()
-    for sign, sentence, advice in (
-        (
-            "locked",
-            "the register is locked by another process",
-            "Wait until the other command has ended, then run this one again.",
-        ),
-        ("disk is full", "the disk is full", "Free some space, then run the same command again; nothing was half-written."),
-        ("disk i/o", "the disk refused to write", "Check the disk and its free space, then run the same command again."),
-        ("readonly", "the register can't be written", "Check the permissions of the workspace folder and of register.db."),
-        (
-            "unable to open",
-            "the register's database can't be opened",
-            "Check that the workspace folder exists and that you may write in it.",
-        ),
-        ("not a database", "the register's file is not a database", "Restore it from a backup."),
-        ("malformed", "the register's file is damaged", "Restore it from a backup."),
-        ("append-only", "the audit trail can only be added to", "Nothing was changed."),
-        ("never deleted", "an unsubscribe can only be closed, never rewritten or deleted", "Nothing was changed."),
-    ):
-        if sign in text:
-            return StoreError(sentence, advice)
+    door = sqlite if isinstance(error.orig, sqlite3.Error) else postgresql
+    if known := _guarded(error) or door.meaning(error):
+        return known
     return StoreError(
         f"the database refused the request ({type(error.orig).__name__})", "Run the command again with --debug to see where."
     )

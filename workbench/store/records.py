@@ -226,10 +226,10 @@ def news(tx: Transaction, rows: Sequence[OrgRow]) -> tuple[int, int]:
     """How many rows, not yet stored, are new or changed, and how many are newly deleted."""
     columns = incoming.columns_of(rows)
     known: dict[str, tuple[str, bool]] = {}
-    stamp = sa.type_coerce(_r.c.system_modstamp, sa.String)
+    stamp = sa.type_coerce(_r.c.system_modstamp, sa.String) if tx.dialect.name == "sqlite" else _r.c.system_modstamp
     for ids in portions(columns.record_id):
         query = sa.select(_r.c.record_id, stamp, _r.c.is_deleted).where(_r.c.record_id.in_(ids))
-        known |= {record_id: (stamped, gone) for record_id, stamped, gone in tx.execute(query)}
+        known |= {r: (at if isinstance(at, str) else s.instant_text(at), gone) for r, at, gone in tx.execute(query)}
     changed = deleted = 0
     for record_id, stamped, gone in zip(columns.record_id, columns.system_modstamp, columns.is_deleted, strict=True):
         before, was_gone = known.get(record_id, ("", False))

@@ -314,6 +314,7 @@ intent = sa.Table(
         "person_id",
         unique=True,
         sqlite_where=sa.text("holds_person = 1"),
+        postgresql_where=sa.text("holds_person"),
     ),
 )
 
@@ -358,6 +359,7 @@ mismatch = sa.Table(
         "record_id",
         unique=True,
         sqlite_where=sa.text("resolved_at IS NULL"),
+        postgresql_where=sa.text("resolved_at IS NULL"),
     ),
 )
 

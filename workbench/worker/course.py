@@ -77,7 +77,10 @@ def only_here(desk: Desk, batch_id: str) -> Iterator[None]:
     except Timeout:
         raise BatchError(f"batch {batch_id} is being run by another process", "Wait until it has ended.") from None
     try:
-        yield
+        with desk.store.alone(f"batch {batch_id}") as held:
+            if not held:
+                raise BatchError(f"batch {batch_id} is being run on another computer", "Wait until it has ended.")
+            yield
     finally:
         lock.release()
 

@@ -46,6 +46,43 @@ GUARDS = (
 )
 
 
+_EVER_SINCE = """NEW.unsubscribe_id <> OLD.unsubscribe_id OR NEW.person_id <> OLD.person_id OR NEW.opted_out_at <> OLD.opted_out_at
+         OR NEW.source <> OLD.source OR NEW.recorded_at <> OLD.recorded_at OR OLD.closed_at IS NOT NULL OR NEW.closed_at IS NULL"""
+_ERASED_ONLY = "NEW.seq <> OLD.seq OR NEW.salt IS NOT NULL OR NEW.payload IS NOT NULL OR NEW.erased_at IS NULL"
+
+
+def _refused(table: str, event: str, why: str, *, when: str = "") -> str:
+    """A trigger of PostgreSQL; TRUNCATE fires none for rows, so it has its own."""
+    each, condition = ("STATEMENT" if event == "TRUNCATE" else "ROW"), (f" WHEN ({when})" if when else "")
+    name = f"{table}_no_{event.lower()}" if not when else f"{table}_guard"
+    return (
+        f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH {each}{condition} EXECUTE FUNCTION register_refuses('{why}')"
+    )
+
+
+POSTGRESQL_GUARDS = (
+    """CREATE OR REPLACE FUNCTION register_refuses() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'integrity_constraint_violation'; END $$""",
+    """CREATE OR REPLACE FUNCTION trail_without_gaps() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN
+         IF NEW.seq <> (SELECT coalesce(max(seq) + 1, 0) FROM trail_event) THEN
+           RAISE EXCEPTION 'the trail is append-only: seq must be the next one' USING ERRCODE = 'integrity_constraint_violation';
+         END IF;
+         RETURN NEW;
+       END $$""",
+    *(
+        _refused(table, event, "the trail is append-only")
+        for table in ("trail_event", "trail_checkpoint")
+        for event in ("UPDATE", "DELETE", "TRUNCATE")
+    ),
+    "CREATE TRIGGER trail_event_gapless BEFORE INSERT ON trail_event FOR EACH ROW EXECUTE FUNCTION trail_without_gaps()",
+    _refused("trail_payload", "UPDATE", "the trail is append-only: a payload can only be erased", when=_ERASED_ONLY),
+    *(_refused("trail_payload", event, "the trail is append-only") for event in ("DELETE", "TRUNCATE")),
+    *(_refused("unsubscribe", event, "an unsubscribe is never deleted") for event in ("DELETE", "TRUNCATE")),
+    _refused("unsubscribe", "UPDATE", "an unsubscribe is never deleted or rewritten, only closed", when=_EVER_SINCE),
+)
+
+
 def upgrade() -> None:
     op.create_table(
         "batch",
@@ -421,7 +458,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["intent_id"], ["intent.intent_id"], name=("fk_follow_up_intent_id")),
         sa.PrimaryKeyConstraint("intent_id", "checked_at", name=("pk_follow_up")),
     )
-    for guard in GUARDS:
+    for guard in POSTGRESQL_GUARDS if op.get_bind().dialect.name == "postgresql" else GUARDS:
         op.execute(guard)
 
 

@@ -24,6 +24,27 @@ def _close_only(allowed: str) -> str:
        BEGIN SELECT RAISE(ABORT, 'an unsubscribe is never deleted or rewritten, only closed'); END"""
 
 
+# PostgreSQL takes no subquery in a trigger's condition.
+_POSTGRESQL = f"""CREATE OR REPLACE FUNCTION unsubscribe_close_only() RETURNS trigger LANGUAGE plpgsql AS
+   $$ BEGIN
+     IF {_REWRITTEN} OR (({_NOT_CLOSING}) AND NOT ({_EMPTYING.replace(" IS OLD", " IS NOT DISTINCT FROM OLD")})) THEN
+       RAISE EXCEPTION 'an unsubscribe is never deleted or rewritten, only closed' USING ERRCODE = 'integrity_constraint_violation';
+     END IF;
+     RETURN NEW;
+   END $$"""
+_GUARD = "CREATE TRIGGER unsubscribe_guard BEFORE UPDATE ON unsubscribe FOR EACH ROW"
+
+
+def _replace_guard(sqlite: str, *postgresql: str) -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP TRIGGER unsubscribe_guard ON unsubscribe")
+        for statement in postgresql:
+            op.execute(statement)
+    else:
+        op.execute("DROP TRIGGER unsubscribe_close_only")
+        op.execute(sqlite)
+
+
 def upgrade() -> None:
     op.create_table(
         "suppressed_record",
@@ -57,13 +78,16 @@ def upgrade() -> None:
         """INSERT INTO consent_state (state_id, consent_id, state, since, recorded_at, recorded_by)
            SELECT consent_id, consent_id, state, coalesce(given_at, recorded_at), recorded_at, recorded_by FROM consent"""
     )
-    op.execute("DROP TRIGGER unsubscribe_close_only")
-    op.execute(_close_only(f"(({_NOT_CLOSING}) AND NOT ({_EMPTYING}))"))
+    _replace_guard(
+        _close_only(f"(({_NOT_CLOSING}) AND NOT ({_EMPTYING}))"),
+        _POSTGRESQL,
+        f"{_GUARD} EXECUTE FUNCTION unsubscribe_close_only()",
+    )
 
 
 def downgrade() -> None:
-    op.execute("DROP TRIGGER unsubscribe_close_only")
-    op.execute(_close_only(_NOT_CLOSING))
+    only_closed = "register_refuses('an unsubscribe is never deleted or rewritten, only closed')"
+    _replace_guard(_close_only(_NOT_CLOSING), f"{_GUARD} WHEN ({_REWRITTEN} OR {_NOT_CLOSING}) EXECUTE FUNCTION {only_closed}")
     op.drop_table("consent_state")
     op.drop_table("outlasting_evidence")
     op.drop_table("suppressed_record")

@@ -1,0 +1,261 @@
+"""The register in PostgreSQL: what only a server can do or get wrong. Everything else: the register's own tests, run on one.
+
+`make test` runs many of the other tests a second time with WORKBENCH_TEST_REGISTER=postgresql.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from conftest import CONTROLLER
+from invented_register import Invented
+from postgresql_server import Server, server
+
+from workbench.bench import Workbench
+from workbench.cli.app import run
+from workbench.errors import BatchError, StoreError
+from workbench.store import schema as s
+from workbench.store.database import MIGRATIONS, Store
+from workbench.worker.course import only_here
+
+NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
+SECRET = "ann@example.com"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Server:
+    return server()
+
+
+@pytest.fixture
+def store(postgres: Server) -> Iterator[Store]:
+    made = Store(postgres.create(like=postgres.migrated()), lock_wait=0.2)
+    yield made
+    made.close()
+
+
+def put(store: Store, name: str) -> None:
+    with store.write() as tx:
+        tx.execute(sa.insert(s.setting).values(name=name, value=SECRET))
+
+
+def names(store: Store) -> set[str]:
+    with store.read() as tx:
+        return set(tx.execute(sa.select(s.setting.c.name)).scalars())
+
+
+def test_migrations_make_what_the_definitions_say_and_can_be_taken_back(postgres: Server) -> None:
+    store = Store(postgres.create())
+    assert not store.holds_a_register()
+    for _ in range(2):
+        store.upgrade()
+        store.check_version()
+        with store.read() as tx:
+            assert compare_metadata(MigrationContext.configure(tx, opts={"compare_type": True}), s.metadata) == []
+        with store.write() as tx:
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = tx
+            command.downgrade(config, "base")
+        with store.read() as tx:
+            assert set(sa.inspect(tx).get_table_names()) <= {"alembic_version"}
+    store.close()
+
+
+EVENT = "(seq, leaf_bytes, leaf_hash, ts, actor, action) VALUES"
+FORBIDDEN = {
+    "change an event": "UPDATE trail_event SET actor = 'somebody'",
+    "delete an event": "DELETE FROM trail_event WHERE seq = 1",
+    "empty the events": "TRUNCATE trail_event",
+    "replace by upsert": f"INSERT INTO trail_event {EVENT} (1, '', '', now(), '', '') ON CONFLICT (seq) DO UPDATE SET actor = ''",
+    "skip a number": f"INSERT INTO trail_event {EVENT} (3, '', '', now(), '', '')",
+    "insert before the first": f"INSERT INTO trail_event {EVENT} (-1, '', '', now(), '', '')",
+    "change a payload": "UPDATE trail_payload SET payload = '{}'",
+    "empty a payload without saying when": "UPDATE trail_payload SET payload = NULL, salt = NULL",
+    "move a payload": "UPDATE trail_payload SET seq = 7, payload = NULL, salt = NULL, erased_at = now() WHERE seq = 1",
+    "delete a payload": "DELETE FROM trail_payload",
+    "empty the payloads": "TRUNCATE trail_payload",
+    "change a checkpoint": "UPDATE trail_checkpoint SET note = ''",
+    "delete a checkpoint": "DELETE FROM trail_checkpoint",
+    "empty the checkpoints": "TRUNCATE trail_checkpoint",
+    "delete an unsubscribe": "DELETE FROM unsubscribe",
+    "empty the unsubscribes": "TRUNCATE unsubscribe",
+    "empty everything": "TRUNCATE person CASCADE",
+    "change its source": "UPDATE unsubscribe SET source = 'manual', closed_at = now() WHERE closed_at IS NULL",
+    "change its time": "UPDATE unsubscribe SET opted_out_at = '2020-01-01', closed_at = now()",
+    "change what it says": "UPDATE unsubscribe SET detail = 'something else'",
+    "give it to somebody else": "UPDATE unsubscribe SET person_id = 'x', closed_at = now()",
+    "open a closed one": "UPDATE unsubscribe SET closed_at = NULL, closed_by_intent = NULL WHERE closed_at IS NOT NULL",
+    "close a closed one again": "UPDATE unsubscribe SET closed_at = '2027-11-02' WHERE closed_at IS NOT NULL",
+}
+
+
+@pytest.fixture
+def guarded(store: Store) -> Store:
+    """Two events with payloads, a checkpoint, one open and one closed unsubscribe."""
+    with store.write() as tx:
+        register = Invented(tx)
+        for n, closed in enumerate((True, False)):
+            person = register.person(f"person{n}@example.com")
+            register.out(person)
+            if closed:
+                register.close(person, at=NOW, intent_id="i-1")
+            event = {"leaf_bytes": b"{}", "leaf_hash": b"h", "ts": NOW, "actor": "ada", "action": "x"}
+            tx.execute(sa.insert(s.trail_event).values(seq=n, **event))
+            tx.execute(sa.insert(s.trail_payload).values(seq=n, salt=b"s", payload=b"{}"))
+        tx.execute(sa.insert(s.trail_checkpoint).values(size=2, note="note", made_at=NOW))
+    return store
+
+
+def contents(store: Store) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
+    with store.read() as tx:
+        return {t.name: tx.execute(sa.select(t).order_by(*t.primary_key)).all() for t in s.metadata.sorted_tables}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("deed", FORBIDDEN)
+def test_the_server_refuses_to(guarded: Store, deed: str) -> None:
+    before = contents(guarded)
+    with pytest.raises(StoreError, match="can only be"), guarded.write() as tx:
+        tx.exec_driver_sql(FORBIDDEN[deed])
+    assert contents(guarded) == before
+
+
+def test_a_person_with_unsubscribes_is_not_deleted(guarded: Store) -> None:
+    with pytest.raises(sa.exc.IntegrityError), guarded.write() as tx:
+        tx.exec_driver_sql("DELETE FROM person")
+
+
+def test_what_is_allowed_is_done(guarded: Store) -> None:
+    with guarded.write() as tx:
+        tx.exec_driver_sql("UPDATE trail_payload SET payload = NULL, salt = NULL, erased_at = now() WHERE seq = 1")
+        tx.exec_driver_sql("UPDATE unsubscribe SET closed_at = now() WHERE closed_at IS NULL")
+        tx.exec_driver_sql("UPDATE person SET erased_at = now()")
+        tx.exec_driver_sql("UPDATE unsubscribe SET detail = ''")
+    with guarded.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM unsubscribe WHERE closed_at IS NULL").scalar() == 0
+
+
+def test_a_refused_row_is_quoted_nowhere(store: Store) -> None:
+    put(store, "a")
+    with pytest.raises(sa.exc.IntegrityError) as caught:
+        put(store, "a")
+    chain = [caught.value, caught.value.__cause__, caught.value.orig]
+    assert all("example.com" not in str(error) for error in chain)
+    with pytest.raises(StoreError) as refused, store.write() as tx:
+        tx.execute(sa.text("INSERT INTO nowhere VALUES (:email)"), {"email": SECRET})
+    assert str(refused.value) == "the database refused the request (UndefinedTable)"
+    assert refused.value.__cause__ is None
+
+
+def test_one_writer_at_a_time_and_readers_wait_for_nobody(store: Store) -> None:
+    written, go_on = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with store.write() as tx:
+            tx.execute(sa.insert(s.setting).values(name="first", value=""))
+            written.set()
+            go_on.wait(60)
+
+    other = threading.Thread(target=write)
+    other.start()
+    assert written.wait(60)
+    try:
+        with pytest.raises(StoreError, match=r"^the register is locked by another process$"):
+            put(store, "second")
+        with store.read() as tx:
+            assert tx.execute(sa.select(s.setting.c.name)).all() == []
+            go_on.set()
+            other.join(60)
+            assert tx.execute(sa.select(s.setting.c.name)).all() == [], "a reader sees one moment"
+    finally:
+        go_on.set()
+        other.join(60)
+    put(store, "second")
+    assert names(store) == {"first", "second"}
+
+
+def test_who_reads_can_not_write(store: Store) -> None:
+    with pytest.raises(StoreError, match=r"^the register can't be written$"), store.read() as tx:
+        tx.execute(sa.insert(s.setting).values(name="a", value=""))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_server_that_is_restarted_loses_nothing_that_was_committed(store: Store, postgres: Server, begun: bool) -> None:
+    put(store, "kept")
+
+    def is_cut_off() -> None:
+        with store.write() as tx:
+            tx.execute(sa.insert(s.setting).values(name="half", value=""))
+            postgres.stop()
+            tx.execute(sa.insert(s.setting).values(name="written", value=""))
+
+    if begun:
+        with pytest.raises(StoreError, match="server"):
+            is_cut_off()
+    else:
+        postgres.stop()
+    try:
+        with pytest.raises(StoreError, match=r"^the register's database server can't be reached$"):
+            names(store)
+    finally:
+        postgres.start()
+    assert names(store) == {"kept"}
+    put(store, "after")
+    assert names(store) == {"kept", "after"}
+
+
+def test_what_is_wrong_with_an_address_is_one_sentence(postgres: Server, tmp_path: Path) -> None:
+    wrong = {
+        f"postgresql://postgres@/nowhere?host={postgres.folder}": "the server has no such database",
+        f"postgresql://postgres@/postgres?host={tmp_path}": "the register's database server can't be reached",
+        f"postgresql://nobody-of-that-name@/postgres?host={postgres.folder}": "the database server refused the login",
+        "postgresql://postgres@127.0.0.1:1/postgres": "the register's database server can't be reached",
+    }
+    for address, sentence in wrong.items():
+        with pytest.raises(StoreError, match=f"^{sentence}$"):
+            names(Store(address))
+
+
+def test_a_name_is_held_against_other_computers_until_its_session_ends(postgres: Server, store: Store) -> None:
+    elsewhere = Store(str(store.url))
+    with store.alone("batch 1") as mine, elsewhere.alone("batch 1") as theirs, elsewhere.alone("batch 2") as other:
+        assert (mine, theirs, other) == (True, False, True)
+    with pytest.raises(RuntimeError), store.alone("batch 1"):
+        raise RuntimeError("the process breaks off")
+    with elsewhere.alone("batch 1") as theirs:
+        assert theirs
+    elsewhere.close()
+
+
+def test_two_computers_do_not_run_one_batch(postgres: Server, tmp_path: Path) -> None:
+    with Workbench.init(tmp_path / "here", name="test", controller=CONTROLLER, database=postgres.create()) as here:
+        shutil.copytree(tmp_path / "here", tmp_path / "there")
+        with Workbench.open(tmp_path / "there") as there, only_here(here._desk, "7"):
+            with pytest.raises(BatchError, match=r"^batch 7 is being run on another computer$"), only_here(there._desk, "7"):
+                pass
+            with only_here(there._desk, "8"):
+                pass
+
+
+def test_a_database_that_holds_a_register_is_not_begun_anew(
+    postgres: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = postgres.create()
+    words = ["--controller", CONTROLLER, "--database", address]
+    assert run(["init", str(tmp_path / "first"), *words]) == 0
+    with Workbench.open(tmp_path / "first") as wb:
+        assert wb.roles == {"admin", "analyst"}
+        assert wb.trail.verify().ok
+    assert run(["init", str(tmp_path / "second"), *words]) == 2
+    assert "This database already holds a register." in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
