@@ -31,7 +31,7 @@ CONTRACT = {
     "access-report": (), "erase": (),
     "batch": ("propose", "show", "approve", "run", "resume", "undo", "list", "cancel", "worklist"),
     "report": ("list", "run", "verify"), "trail": ("verify", "export", "excerpt", "checkpoint", "timestamp", "proof", "check", "rotate-key"),
-    "operator": ("list", "grant", "revoke"), "store": ("upgrade",),
+    "operator": ("list", "grant", "revoke"), "store": ("upgrade", "copy"),
 }  # fmt: skip
 
 

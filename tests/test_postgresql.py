@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from conftest import CONTROLLER
+from conftest import CONTROLLER, World, contact_id, lead_id, org_line
 from invented_register import Invented
-from postgresql_server import Server, server
+from postgresql_server import Server, server, wanted
 
 from workbench.bench import Workbench
 from workbench.cli.app import run
@@ -259,3 +259,79 @@ def test_a_database_that_holds_a_register_is_not_begun_anew(
     assert run(["init", str(tmp_path / "second"), *words]) == 2
     assert "This database already holds a register." in capsys.readouterr().err
     assert not (tmp_path / "second").exists()
+
+
+ENTRIES = {"person", "unsubscribe", "org_record", "org_history", "link", "consent", "consent_evidence"}
+
+
+@pytest.fixture
+def full(world: Callable[..., World]) -> World:
+    """A workspace with a register in a file that holds a bit of everything."""
+    made: World = world(
+        org_line("Lead", lead_id(1), "ann@example.com", opted_out=True),
+        org_line("Contact", contact_id(2), "bob@example.com", opted_out=True),
+    )
+    people = [made.person(f"{name}@example.com") for name in ("ann", "bob")]
+    for one in people:
+        made.consent(one)
+    made.wb.pull(full=True)
+    plan = made.wb.propose(people, reason="signed_form")
+    made.wb.approve(plan.id, plan.digest)
+    made.wb.run(plan.id)
+    return made
+
+
+def test_a_register_moves_to_a_server_row_by_row(full: World, postgres: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    if wanted():
+        pytest.skip("this one moves a register out of a file")
+    before, address, place = contents(full.wb.store), postgres.create(), ["--workspace", str(full.folder)]
+    assert all(before[name] for name in ENTRIES)
+    with Workbench.open(full.folder) as still_open:
+        assert run(["store", "copy", "--to", address, *place]) == 0
+        assert f"unsubscribe\t{len(before['unsubscribe'])}\n" in capsys.readouterr().out
+        with pytest.raises(StoreError, match=r"^the register was moved to another database$"):
+            still_open.unsubscribe("ann@example.com")
+    with Workbench.open(full.folder) as moved:
+        after = contents(moved.store)
+        assert moved.store.url.get_backend_name() == "postgresql"
+        for name in before.keys() - {"trail_event", "trail_payload", "trail_checkpoint", "trail_frontier"}:
+            assert sorted(map(repr, after[name])) == sorted(map(repr, before[name])), name
+        assert after["trail_event"][: len(before["trail_event"])] == before["trail_event"]
+        assert list(moved.trail.events(newest=1).action) == ["settings_changed"]
+        assert moved.trail.verify().ok
+        moved.unsubscribe("ann@example.com")
+        assert list(moved.people(unsubscribed=True).email) == ["ann@example.com"]
+    assert run(["store", "copy", "--to", postgres.create(), *place]) == 2
+    assert "names a database already" in capsys.readouterr().err
+
+
+def test_a_register_is_copied_into_an_empty_database_only(full: World, postgres: Server) -> None:
+    if wanted():
+        pytest.skip("this one moves a register out of a file")
+    used = postgres.create()
+    with Workbench.init(full.folder.parent / "other", name="other", controller=CONTROLLER, database=used):
+        pass
+    settings = (full.folder / "workbench.toml").read_text(encoding="utf-8")
+    with pytest.raises(StoreError, match=r"^the database to copy into already holds a register$"):
+        full.wb.copy_register(used)
+    full.wb.unsubscribe("ann@example.com")
+    assert (full.folder / "workbench.toml").read_text(encoding="utf-8") == settings
+
+
+def test_what_does_not_arrive_as_it_was_is_not_used(full: World, postgres: Server) -> None:
+    if wanted():
+        pytest.skip("this one moves a register out of a file")
+    address = postgres.create(like=postgres.migrated())
+    target = Store(address)
+    with target.write() as tx:  # a server that changes what it is given
+        tx.exec_driver_sql(
+            "CREATE FUNCTION forgets() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.closed_at := NULL; RETURN NEW; END $$"
+        )
+        tx.exec_driver_sql("CREATE TRIGGER forgets BEFORE INSERT ON unsubscribe FOR EACH ROW EXECUTE FUNCTION forgets()")
+    with pytest.raises(StoreError, match=r"^the table unsubscribe did not arrive as it was \(2 rows\)$"):
+        full.wb.copy_register(address)
+    with target.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM person").scalar() == 0
+    target.close()
+    full.wb.unsubscribe("ann@example.com")
+    assert full.wb.trail.verify().ok

@@ -272,6 +272,27 @@ def write_new(
         ) from None
 
 
+def with_register(folder: Path, database: str) -> tuple[str, str]:
+    """What ``workbench.toml`` says, and what it will say with the register in this database.
+
+    Raises:
+        SettingsError: the file names a database already.
+    """
+    before = _text(folder / FILE)
+    if _checked(before, FILE).register_.database:
+        raise SettingsError("workbench.toml names a database already", "Change `database` under [register] by hand.")
+    after = re.sub(r"(?m)^\[register\]\s*\n", "", before).rstrip("\n") + "\n" + REGISTER_SETTINGS.format(database=database)
+    _checked(after, FILE)
+    return before, after
+
+
+def rewrite(folder: Path, text: str) -> None:
+    """Put another text into ``workbench.toml``, all of it or nothing."""
+    beside = folder / f"{FILE}.new"
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(folder / FILE)
+
+
 def point_at(folder: Path, url: str) -> None:
     """Let a scratch workspace speak to a scratch org that listens elsewhere now.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,9 @@ from workbench import views
 from workbench.bench.opened import Opened
 from workbench.errors import InputError, NotAllowedError
 from workbench.org import OrgIdentity
+from workbench.settings import rewrite, with_register
 from workbench.store import consents, operators, people, reports
+from workbench.store.database import Store, Transaction
 from workbench.store.reports import ReportRow
 from workbench.trail import events
 
@@ -56,6 +59,35 @@ class Keeping(Opened):
         from workbench.credentials import keep_credentials
 
         return keep_credentials(self.settings.org, client_id=client_id, client_secret=client_secret)
+
+    def copy_register(self, database: str) -> dict[str, int]:
+        """Copy the register into an empty PostgreSQL database and use it from now on; the rows of each table.
+
+        Every row is compared. The old register stays and takes no further entries, from whoever has it open.
+
+        Raises:
+            NotAllowedError: the operator is no admin.
+            SettingsError: the register is in a database already.
+            StoreError: the database can't be used, or something did not arrive; the workspace is as it was then.
+        """
+        from workbench.store.copying import copy
+
+        self._require("admin")
+        before, after = with_register(self.workspace, database)
+        first, second = (sha256(text.encode()).hexdigest() for text in (before, after))
+        told = events.SettingsChanged(file="workbench.toml", before=first, after=second, changed=("register.database",))
+
+        def finish(tx: Transaction) -> None:
+            self._desk.trail.append(tx, told)
+            self._desk.trail.checkpoint(tx)
+
+        target = Store(database)
+        try:
+            counts = copy(self.store, target, finish=finish)
+        finally:
+            target.close()
+        rewrite(self.workspace, after)
+        return counts
 
     def access_report(self, person: str, folder: str | Path) -> Path:
         """Write everything that is known about one person to a new folder, with proof that the trail holds it (GDPR Art. 15).

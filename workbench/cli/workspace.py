@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
     store = typer.Typer(help="The register's database.", rich_markup_mode=None, no_args_is_help=True)
     store.callback()(_group)
     store.command("upgrade")(upgrade)
+    store.command("copy")(copy)
     app.add_typer(store, name="store")
 
 
@@ -129,4 +130,18 @@ def upgrade(ctx: typer.Context) -> int:
     finally:
         store.close()
     say("The register has this version's schema.")
+    return FINE
+
+
+def copy(
+    ctx: typer.Context,
+    to: Annotated[str, typer.Option("--to", help="An empty PostgreSQL database: postgresql://user@host/name.")],
+) -> int:
+    """Move the register from its file to a database."""
+    with opened(ctx) as wb:
+        counts = wb.copy_register(to)
+    for name, rows in counts.items():
+        write(f"{name}\t{rows}\n")
+    say(f"{sum(counts.values()):,} rows of {len(counts)} tables were copied, and every one was compared.")
+    say("workbench.toml names the new database. The old register.db stays as it was and takes no further entries.")
     return FINE

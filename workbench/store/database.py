@@ -32,6 +32,9 @@ SECRET_OPTION = "workbench_secret"  # noqa: S105 - the option's name
 """The execution option of a transaction that hands out the secret to recognise erased people by."""
 IDS_A_QUERY = 5_000  # below SQLite's limit on bound values
 
+MOVED = "the register was moved to another database"
+"""What a register says that was copied into another database, to whoever still has it open."""
+
 Transaction = sa.Connection
 """An open transaction, as the functions of this room take it."""
 
@@ -224,6 +227,8 @@ def _plainly() -> Iterator[None]:
 
 def _guarded(error: sa.exc.DBAPIError) -> StoreError | None:
     """What a guard of the schema refused."""
+    if MOVED in str(error.orig):
+        return StoreError(MOVED, "Open the workspace again; `database` in its workbench.toml has to name the new one.")
     if "append-only" in str(error.orig):
         return StoreError("the audit trail can only be added to", "Nothing was changed.")
     if "never deleted" in str(error.orig):
