@@ -34,7 +34,7 @@ from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.salesforce import SalesforceOrg  # noqa: F401 - as above
 from workbench.scratch_org import serve
-from workbench.store import database
+from workbench.store import sqlite
 from workbench.store.database import Store
 
 LONGEST_RUN = 120  # seconds; a child that hangs is ended by the system and fails its test
@@ -47,14 +47,14 @@ def share_compiled() -> None:
     """Let every engine of this program and its children use the same compiled statements: the dialects are all alike."""
     SQLiteDialect_pysqlite.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[assignment,method-assign]
     SQLiteDialect_pysqlite.__hash__ = lambda self: hash(type(self))  # type: ignore[assignment,method-assign]
-    make = database._engine
+    make = sqlite.engine
 
-    def engine(*args: Any) -> sa.Engine:
-        made = make(*args)
+    def engine(*args: Any, **options: Any) -> sa.Engine:
+        made = make(*args, **options)
         made._compiled_cache = COMPILED
         return made
 
-    database._engine = engine
+    sqlite.engine = engine
 
 
 def limited(order: Order) -> None:
