@@ -163,6 +163,21 @@ def row_of(number: int, email: str, *, opt_outs: dict[str, bool], at: datetime, 
     return OrgRow(**(values | changes))  # type: ignore[arg-type]  # the changes' types are the fields'
 
 
+def fill_what_is_guarded(store: Store) -> None:
+    """Two events with payloads, a checkpoint, one open and one closed unsubscribe: what nobody may rewrite."""
+    with store.write() as tx:
+        register = Invented(tx)
+        for n, closed in enumerate((True, False)):
+            person = register.person(f"person{n}@example.com")
+            register.out(person)
+            if closed:
+                register.close(person, at=T0, intent_id="i-1")
+            event = {"leaf_bytes": b"{}", "leaf_hash": b"h", "ts": T0, "actor": "ada", "action": "x"}
+            tx.execute(sa.insert(s.trail_event).values(seq=n, **event))
+            tx.execute(sa.insert(s.trail_payload).values(seq=n, salt=b"s", payload=b"{}"))
+        tx.execute(sa.insert(s.trail_checkpoint).values(size=2, note="note", made_at=T0))
+
+
 def wipe(tx: Transaction, tables: Iterable[sa.Table]) -> None:
     """Empty some tables; the guard against deleting unsubscribes is taken off for it."""
     on = " ON unsubscribe" if tx.dialect.name == "postgresql" else ""

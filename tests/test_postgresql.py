@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from conftest import CONTROLLER, World, contact_id, lead_id, org_line
-from invented_register import Invented
+from invented_register import fill_what_is_guarded
 from postgresql_server import Server, server, wanted
+from test_store_database import names, put
 
 from workbench.bench import Workbench
 from workbench.cli.app import run
@@ -28,7 +28,6 @@ from workbench.store import schema as s
 from workbench.store.database import MIGRATIONS, Store
 from workbench.worker.course import only_here
 
-NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 SECRET = "ann@example.com"
 
 
@@ -42,16 +41,6 @@ def store(postgres: Server) -> Iterator[Store]:
     made = Store(postgres.create(like=postgres.migrated()), lock_wait=0.2)
     yield made
     made.close()
-
-
-def put(store: Store, name: str) -> None:
-    with store.write() as tx:
-        tx.execute(sa.insert(s.setting).values(name=name, value=SECRET))
-
-
-def names(store: Store) -> set[str]:
-    with store.read() as tx:
-        return set(tx.execute(sa.select(s.setting.c.name)).scalars())
 
 
 def test_migrations_make_what_the_definitions_say_and_can_be_taken_back(postgres: Server) -> None:
@@ -103,17 +92,7 @@ FORBIDDEN = {
 @pytest.fixture
 def guarded(store: Store) -> Store:
     """Two events with payloads, a checkpoint, one open and one closed unsubscribe."""
-    with store.write() as tx:
-        register = Invented(tx)
-        for n, closed in enumerate((True, False)):
-            person = register.person(f"person{n}@example.com")
-            register.out(person)
-            if closed:
-                register.close(person, at=NOW, intent_id="i-1")
-            event = {"leaf_bytes": b"{}", "leaf_hash": b"h", "ts": NOW, "actor": "ada", "action": "x"}
-            tx.execute(sa.insert(s.trail_event).values(seq=n, **event))
-            tx.execute(sa.insert(s.trail_payload).values(seq=n, salt=b"s", payload=b"{}"))
-        tx.execute(sa.insert(s.trail_checkpoint).values(size=2, note="note", made_at=NOW))
+    fill_what_is_guarded(store)
     return store
 
 
@@ -146,9 +125,9 @@ def test_what_is_allowed_is_done(guarded: Store) -> None:
 
 
 def test_a_refused_row_is_quoted_nowhere(store: Store) -> None:
-    put(store, "a")
+    put(store, "a", SECRET)
     with pytest.raises(sa.exc.IntegrityError) as caught:
-        put(store, "a")
+        put(store, "a", SECRET)
     chain = [caught.value, caught.value.__cause__, caught.value.orig]
     assert all("example.com" not in str(error) for error in chain)
     with pytest.raises(StoreError) as refused, store.write() as tx:
@@ -267,6 +246,8 @@ ENTRIES = {"person", "unsubscribe", "org_record", "org_history", "link", "consen
 @pytest.fixture
 def full(world: Callable[..., World]) -> World:
     """A workspace with a register in a file that holds a bit of everything."""
+    if wanted():
+        pytest.skip("these move a register out of a file")
     made: World = world(
         org_line("Lead", lead_id(1), "ann@example.com", opted_out=True),
         org_line("Contact", contact_id(2), "bob@example.com", opted_out=True),
@@ -282,8 +263,6 @@ def full(world: Callable[..., World]) -> World:
 
 
 def test_a_register_moves_to_a_server_row_by_row(full: World, postgres: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    if wanted():
-        pytest.skip("this one moves a register out of a file")
     before, address, place = contents(full.wb.store), postgres.create(), ["--workspace", str(full.folder)]
     assert all(before[name] for name in ENTRIES)
     with Workbench.open(full.folder) as still_open:
@@ -306,8 +285,6 @@ def test_a_register_moves_to_a_server_row_by_row(full: World, postgres: Server, 
 
 
 def test_a_register_is_copied_into_an_empty_database_only(full: World, postgres: Server) -> None:
-    if wanted():
-        pytest.skip("this one moves a register out of a file")
     used = postgres.create()
     with Workbench.init(full.folder.parent / "other", name="other", controller=CONTROLLER, database=used):
         pass
@@ -319,8 +296,6 @@ def test_a_register_is_copied_into_an_empty_database_only(full: World, postgres:
 
 
 def test_what_does_not_arrive_as_it_was_is_not_used(full: World, postgres: Server) -> None:
-    if wanted():
-        pytest.skip("this one moves a register out of a file")
     address = postgres.create(like=postgres.migrated())
     target = Store(address)
     with target.write() as tx:  # a server that changes what it is given

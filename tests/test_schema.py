@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from invented_register import Invented, new_store
+from invented_register import Invented, fill_what_is_guarded, new_store
 
 from workbench.errors import StoreError
 from workbench.store import schema as s
@@ -131,17 +131,7 @@ FORBIDDEN = {
 @pytest.fixture
 def guarded(store: Store) -> Store:
     """Two events with payloads, a checkpoint, one open and one closed unsubscribe."""
-    with store.write() as tx:
-        register = Invented(tx)
-        for n, closed in enumerate((True, False)):
-            person = register.person(f"person{n}@example.com")
-            register.out(person)
-            if closed:
-                register.close(person, at=NOW, intent_id="i-1")
-            event = {"leaf_bytes": b"{}", "leaf_hash": b"h", "ts": NOW, "actor": "ada", "action": "x"}
-            tx.execute(sa.insert(s.trail_event).values(seq=n, **event))
-            tx.execute(sa.insert(s.trail_payload).values(seq=n, salt=b"s", payload=b"{}"))
-        tx.execute(sa.insert(s.trail_checkpoint).values(size=2, note="note", made_at=NOW))
+    fill_what_is_guarded(store)
     return store
 
 

@@ -80,9 +80,11 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None, wi
             snapshot_id = records.begin_snapshot(tx, kind=kind, org_id=identity.org_id, started_at=desk.clock())
             under_way = UnderWay(snapshot_id=snapshot_id, org_id=identity.org_id, fields=list(desk.org.opt_out_fields))
     reading = _Pull(desk, under_way, listener or (lambda _: None), within_budget=within_budget)
+    if changes:
+        return reading.finish(kind, reading.changes(changes))
     with _garbage_by_the_page():
-        covered_until = reading.changes(changes) if changes else reading.everything()
-        return reading.finish(kind, covered_until)
+        covered_until = reading.everything()
+    return reading.finish(kind, covered_until)
 
 
 @contextmanager
@@ -158,6 +160,8 @@ class _Pull:
             self.under_way.jobs[_history_step(kind)] = self.desk.org.begin_pull(kind, history=True)
         self.total = self._promised()
         with self.desk.store.write() as tx:
+            if not records.any_stored(tx):
+                records.unindex(tx)
             self._keep(tx)
 
     def _promised(self) -> int:
@@ -260,8 +264,6 @@ class _Pull:
     def _count(self, tx: Transaction, rows: RowColumns) -> None:
         if self.nothing_known is None:
             self.nothing_known = not records.any_stored(tx)
-            if self.nothing_known:
-                records.unindex(tx)
         for kind in OBJECTS:
             self.rows[kind] += rows.object.count(kind)
         changed, deleted = (len(rows), sum(rows.is_deleted)) if self.nothing_known else records.news(tx, rows)

@@ -302,7 +302,7 @@ def point_at(folder: Path, url: str) -> None:
     if _parsed(folder / FILE).org.kind != "scratch":
         raise SettingsError("this workspace is bound to a real org", "Change [org] in workbench.toml by hand if that is meant.")
     text = re.sub(r'(?m)^url = ".*"$', f'url = "{url}"', _text(folder / FILE), count=1)
-    (folder / FILE).write_text(text, encoding="utf-8")
+    rewrite(folder, text)
 
 
 def whoami() -> Operator:

@@ -121,7 +121,7 @@ class Traces:
         return self.journal[begin]["ledger"], self.journal[end]["ledger"]
 
     def befell(self, person_id: str, *what: str) -> bool:
-        """Whether something else than an opt-out was done to the person's records."""
+        """Whether one of these was begun on the person or their records."""
         noted = (line for line in self.journal if line.get("injected") in what)
         return any(line["who"] == person_id or set(line["rows"]) & set(self.records[person_id]) for line in noted)
 

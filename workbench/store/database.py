@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -48,8 +48,7 @@ def portions(ids: Iterable[str]) -> Iterator[list[str]]:
 
 def insert_many(tx: Transaction, insert: Any, values: Iterable[tuple[Any, ...]]) -> None:
     """Insert tuples in the order of the table's columns, as the driver takes them: SQLAlchemy's own way costs twice the storing."""
-    by_place: sa.Dialect = tx.dialect if tx.dialect.positional else type(tx.dialect)(paramstyle="format")  # type: ignore[call-arg]
-    compiled = insert.compile(dialect=by_place, column_keys=[column.name for column in insert.table.c])
+    compiled = insert.compile(dialect=tx.dialect, column_keys=[column.name for column in insert.table.c])
     rows = list(values) if tx.dialect.name == "sqlite" else list(_with_truths(insert.table, values))
     tx.exec_driver_sql(str(compiled), rows)
 
@@ -72,10 +71,8 @@ class Store:
         """
         self.url: URL = _address(url)
         self._may_create = False
-        if self.url.get_backend_name() == "postgresql":
-            self.engine = postgresql.engine(self.url, lock_wait=lock_wait)
-        else:
-            self.engine = sqlite.engine(self.url, lock_wait=lock_wait, may_create=lambda: self._may_create)
+        self._door: ModuleType = postgresql if self.url.get_backend_name() == "postgresql" else sqlite
+        self.engine: sa.Engine = self._door.engine(self.url, lock_wait=lock_wait, may_create=lambda: self._may_create)
 
     def keep_out(self, secret: Callable[[str | None], bytes]) -> None:
         """Say who hands out the secret that erased people are recognised by, given its fingerprint; see `store.suppression`."""
@@ -90,7 +87,7 @@ class Store:
             StoreError: the database is locked by another process, or the disk is full.
         """
         with _plainly(), self.engine.connect() as connection:
-            done: bool = _door(connection.dialect).compact(connection)
+            done: bool = self._door.compact(connection)
             return done
 
     @contextmanager
@@ -117,24 +114,13 @@ class Store:
     def alone(self, name: str) -> Iterator[bool]:
         """Hold a name against every other process on this database while the block runs; whether it was free.
 
-        On SQLite always: a register in a file has one computer, where files can be locked. In PostgreSQL a session's lock, which
-        ends with its connection.
-
         Raises:
             StoreError: the database can't be asked.
         """
-        if self.url.get_backend_name() == "sqlite":
-            yield True
-            return
-        with _plainly():
-            session = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        with session:
+        with ExitStack() as stack:
             with _plainly():
-                held = bool(session.exec_driver_sql("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).scalar())
-            try:
-                yield held
-            finally:
-                session.invalidate()  # the server lets go of the lock with the session, also of one that is no longer there
+                held: bool = stack.enter_context(self._door.alone(self.engine, name))
+            yield held
 
     def holds_a_register(self) -> bool:
         """Whether somebody's register is in this database already.
@@ -143,7 +129,7 @@ class Store:
             StoreError: the database can't be reached.
         """
         with self.read() as tx:
-            return sa.inspect(tx).has_table("alembic_version")
+            return _has_register(tx)
 
     def check_version(self) -> None:
         """Make sure that the schema is the one this code was written for.
@@ -152,7 +138,7 @@ class Store:
             StoreError: there is no file, no schema, an older, or a newer one.
         """
         with self.read() as tx:
-            if not sa.inspect(tx).has_table("alembic_version"):
+            if not _has_register(tx):
                 raise StoreError("this database holds no register", "Create a workspace with `workbench init`.")
             found = tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
         if found != HEAD:
@@ -201,9 +187,8 @@ def _address(text: str) -> URL:
     return url
 
 
-def _door(dialect: sa.Dialect) -> ModuleType:
-    """What differs between the databases."""
-    return postgresql if dialect.name == "postgresql" else sqlite
+def _has_register(tx: Transaction) -> bool:
+    return sa.inspect(tx).has_table("alembic_version")
 
 
 @contextmanager

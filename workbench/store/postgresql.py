@@ -6,6 +6,8 @@ it changes. Readers see one moment (REPEATABLE READ) and wait for nobody.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +21,7 @@ WRITER = 0x776F726B62656E63  # "workbenc": the key of the writer's advisory lock
 LONGEST_CONNECT = 10  # seconds
 
 
-def engine(url: URL, *, lock_wait: float) -> sa.Engine:
+def engine(url: URL, *, lock_wait: float, may_create: Callable[[], bool]) -> sa.Engine:  # noqa: ARG001 - a server's databases are made by those who run it
     """An engine whose transactions begin as the register's do. Passwords come from the environment or ~/.pgpass, as libpq takes them.
 
     Raises:
@@ -29,6 +31,7 @@ def engine(url: URL, *, lock_wait: float) -> sa.Engine:
         made = sa.create_engine(
             url.set(drivername=DRIVER),
             hide_parameters=True,
+            paramstyle="format",  # values by place, as tuples are given to the driver
             pool_pre_ping=True,  # a server that was restarted meanwhile costs nobody an error
             connect_args={"connect_timeout": LONGEST_CONNECT, "application_name": "workbench"},
         )
@@ -46,6 +49,16 @@ def engine(url: URL, *, lock_wait: float) -> sa.Engine:
 
     event.listen(made, "begin", begin)
     return made
+
+
+@contextmanager
+def alone(engine: sa.Engine, name: str) -> Iterator[bool]:
+    """Whether a name was free, and held for this session: the server lets go of it with the connection. Raises: DatabaseError."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        try:
+            yield bool(session.exec_driver_sql("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).scalar())
+        finally:
+            session.invalidate()  # so that the lock is let go of, also where the session is no longer there
 
 
 def compact(connection: sa.Connection) -> bool:

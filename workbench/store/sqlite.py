@@ -7,7 +7,8 @@ IMMEDIATE), so that what they read is what they change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def _prepare(connection: Any, _record: Any) -> None:
 def _begin(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get("workbench_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def alone(_engine: sa.Engine, _name: str) -> Iterator[bool]:
+    """Always: a register in a file has one computer, where files can be locked."""
+    yield True
 
 
 def compact(connection: sa.Connection) -> bool:

@@ -21,6 +21,10 @@ def _forbid_replacing(table: str, key: str, why: str) -> str:
     return f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {again} BEGIN SELECT RAISE(ABORT, '{why}'); END"
 
 
+_REWRITTEN = """NEW.unsubscribe_id <> OLD.unsubscribe_id OR NEW.person_id <> OLD.person_id OR NEW.opted_out_at <> OLD.opted_out_at
+         OR NEW.source <> OLD.source OR NEW.recorded_at <> OLD.recorded_at OR OLD.closed_at IS NOT NULL OR NEW.closed_at IS NULL"""
+_NOT_ERASING = "NEW.seq <> OLD.seq OR NEW.salt IS NOT NULL OR NEW.payload IS NOT NULL OR NEW.erased_at IS NULL"
+
 # What an accident, a hurried script or a careless query must not do to the proof. On SQLite whoever may write the file can drop
 # these; that is what the signed checkpoints are for.
 GUARDS = (
@@ -32,23 +36,17 @@ GUARDS = (
     _forbid("trail_checkpoint", "UPDATE", "the trail is append-only"),
     _forbid("trail_checkpoint", "DELETE", "the trail is append-only"),
     _forbid_replacing("trail_checkpoint", "size", "the trail is append-only"),
-    """CREATE TRIGGER trail_payload_erase_only BEFORE UPDATE ON trail_payload
-       WHEN NEW.seq <> OLD.seq OR NEW.salt IS NOT NULL OR NEW.payload IS NOT NULL OR NEW.erased_at IS NULL
+    f"""CREATE TRIGGER trail_payload_erase_only BEFORE UPDATE ON trail_payload
+       WHEN {_NOT_ERASING}
        BEGIN SELECT RAISE(ABORT, 'the trail is append-only: a payload can only be erased'); END""",
     _forbid("trail_payload", "DELETE", "the trail is append-only"),
     _forbid_replacing("trail_payload", "seq", "the trail is append-only"),
     _forbid("unsubscribe", "DELETE", "an unsubscribe is never deleted"),
     _forbid_replacing("unsubscribe", "unsubscribe_id", "an unsubscribe is never deleted or rewritten"),
-    """CREATE TRIGGER unsubscribe_close_only BEFORE UPDATE ON unsubscribe
-       WHEN NEW.unsubscribe_id <> OLD.unsubscribe_id OR NEW.person_id <> OLD.person_id OR NEW.opted_out_at <> OLD.opted_out_at
-         OR NEW.source <> OLD.source OR NEW.recorded_at <> OLD.recorded_at OR OLD.closed_at IS NOT NULL OR NEW.closed_at IS NULL
+    f"""CREATE TRIGGER unsubscribe_close_only BEFORE UPDATE ON unsubscribe
+       WHEN {_REWRITTEN}
        BEGIN SELECT RAISE(ABORT, 'an unsubscribe is never deleted or rewritten, only closed'); END""",
 )
-
-
-_EVER_SINCE = """NEW.unsubscribe_id <> OLD.unsubscribe_id OR NEW.person_id <> OLD.person_id OR NEW.opted_out_at <> OLD.opted_out_at
-         OR NEW.source <> OLD.source OR NEW.recorded_at <> OLD.recorded_at OR OLD.closed_at IS NOT NULL OR NEW.closed_at IS NULL"""
-_ERASED_ONLY = "NEW.seq <> OLD.seq OR NEW.salt IS NOT NULL OR NEW.payload IS NOT NULL OR NEW.erased_at IS NULL"
 
 
 def _refused(table: str, event: str, why: str, *, when: str = "") -> str:
@@ -76,10 +74,10 @@ POSTGRESQL_GUARDS = (
         for event in ("UPDATE", "DELETE", "TRUNCATE")
     ),
     "CREATE TRIGGER trail_event_gapless BEFORE INSERT ON trail_event FOR EACH ROW EXECUTE FUNCTION trail_without_gaps()",
-    _refused("trail_payload", "UPDATE", "the trail is append-only: a payload can only be erased", when=_ERASED_ONLY),
+    _refused("trail_payload", "UPDATE", "the trail is append-only: a payload can only be erased", when=_NOT_ERASING),
     *(_refused("trail_payload", event, "the trail is append-only") for event in ("DELETE", "TRUNCATE")),
     *(_refused("unsubscribe", event, "an unsubscribe is never deleted") for event in ("DELETE", "TRUNCATE")),
-    _refused("unsubscribe", "UPDATE", "an unsubscribe is never deleted or rewritten, only closed", when=_EVER_SINCE),
+    _refused("unsubscribe", "UPDATE", "an unsubscribe is never deleted or rewritten, only closed", when=_REWRITTEN),
 )
 
 
