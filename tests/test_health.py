@@ -106,3 +106,5 @@ def test_the_numbers_of_the_day(world) -> None:
     made.wb.run(plan.id)
     numbers = made.wb.numbers()
     assert (numbers["unsubscribed"], numbers["open_batches"], numbers["resubscribed"]) == (0, 0, 1)
+    made.wb.erase([ann])
+    assert made.wb.numbers()["resubscribed"] == 0, "nobody is left of whom that could be said"

@@ -122,15 +122,6 @@ def test_a_record_that_only_a_full_pull_misses_has_vanished(both):
         assert records.rows_by_ids(tx, [ghost])[ghost].is_deleted
 
 
-def test_another_org_is_refused(both):
-    both.wb.pull()
-    with both.wb.store.write() as tx:
-        tx.execute(sa.update(s.snapshot).values(org_id="00D000000000009AAA"))
-    with pytest.raises(WorkbenchError, match="this workspace belongs to the org 00D000000000009AAA") as refused:
-        both.wb.pull()
-    assert "a workspace of its own" in refused.value.advice
-
-
 def test_an_org_that_shows_nothing_any_more_is_not_believed(both, monkeypatch):
     both.wb.pull()
     org = both.wb.org

@@ -11,12 +11,12 @@ from pathlib import Path
 from workbench.consent import Consent
 from workbench.eligibility import Case, EvidenceCheck
 from workbench.evidence import EvidenceStore
-from workbench.org import FieldChange, Org, OrgRow, Reading
+from workbench.org import Org, OrgNotAllowedError, OrgRow, Reading
 from workbench.person import Person, Unsubscribe
 from workbench.policy import Policy
 from workbench.resubscription import heirs_of
 from workbench.settings import Operator
-from workbench.store import batches, consents, people
+from workbench.store import batches, consents, people, records
 from workbench.store.database import Store, Transaction
 from workbench.store.trail_log import TrailWriter
 
@@ -44,8 +44,35 @@ class Desk:
 
     @cached_property
     def org(self) -> Org:
-        """Salesforce; logs in at its first operation."""
-        return self.connect()
+        """Salesforce; logs in, and is the org that this register belongs to: the first one that anything was asked of.
+
+        Raises:
+            OrgNotAllowedError: another org answered; nothing was asked of it but who it is.
+            OrgError: Salesforce can't be reached, or takes no login.
+        """
+        org = self.connect()
+        if self.refuse_another(org) is None:
+            with self.store.write() as tx:
+                records.bind_org(tx, org.identity().org_id)
+            self.refuse_another(org)  # another process may have bound it to another org in this moment
+        return org
+
+    def refuse_another(self, org: Org) -> str | None:
+        """The id of the org that this register belongs to, if it belongs to one already.
+
+        Raises:
+            OrgNotAllowedError: it belongs to another org than this one.
+            OrgError: Salesforce can't be reached, or takes no login.
+        """
+        answered = org.identity().org_id
+        with self.store.read() as tx:
+            known = records.org_of(tx)
+        if known not in (None, answered):
+            raise OrgNotAllowedError(
+                f"this workspace belongs to the org {known}, and {answered} answered",
+                "Check [org] in workbench.toml; another org needs a workspace of its own.",
+            )
+        return known
 
 
 @dataclass(frozen=True)
@@ -117,20 +144,18 @@ def case_for(
     files: Files,
     consent: Consent | None,
     rows: Sequence[OrgRow],
-    history: Sequence[FieldChange],
-    missing: frozenset[str],
+    reading: Reading,
     evidence: dict[str, EvidenceCheck],
     unwritable: tuple[str, ...],
     reason: str,
 ) -> Case:
-    """The case of one person, from what the register and a reading of Salesforce say."""
-    ids = {r.record_id for r in rows}
+    """The case of one person, from what the register and a reading of Salesforce say; ``rows`` are the person's among its rows."""
     return Case(
         person=person,
         unsubscribes=files.unsubscribes.get(person.person_id, ()),
         rows=tuple(rows),
-        missing_records=missing & frozenset(person.salesforce_ids),
-        history=tuple(h for h in history if h.record_id in ids),
+        missing_records=reading.missing & frozenset(person.salesforce_ids),
+        history=reading.history_of(sorted({r.record_id for r in rows})),
         unwritable=unwritable,
         consent=consent,
         evidence=tuple(evidence[e.sha256] for e in consent.evidence if e.sha256 in evidence) if consent else (),
@@ -138,4 +163,5 @@ def case_for(
         other_people_with_address=files.others.get(person.person_id, 0),
         open_batch=files.held_by.get(person.person_id, ""),
         withdrawn_at=files.withdrawn_at.get(person.person_id),
+        org_time=reading.server_time,
     )

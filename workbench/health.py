@@ -10,7 +10,6 @@ from typing import Literal
 from workbench.audit import Audit
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
-from workbench.resubscription import FINAL
 from workbench.salesforce import CheckLine, SalesforceOrg, check_org
 from workbench.settings import Settings
 from workbench.store import batches, mismatches, operators, records, review
@@ -68,7 +67,9 @@ def health(desk: Desk, connect: Callable[[], SalesforceOrg]) -> tuple[HealthLine
 def org_lines(desk: Desk, connect: Callable[[], SalesforceOrg]) -> tuple[HealthLine, ...]:
     """Whether Salesforce can be reached and lets us do the work."""
     try:
-        return tuple(HealthLine(_level(line), line.sentence) for line in check_org(connect(), now=desk.clock))
+        org = connect()
+        desk.refuse_another(org)
+        return tuple(HealthLine(_level(line), line.sentence) for line in check_org(org, now=desk.clock))
     except WorkbenchError as error:
         text = str(error).rstrip(".")
         return (HealthLine("bad", f"{text[:1].upper()}{text[1:]}. {error.advice}"),)
@@ -130,13 +131,10 @@ def numbers(desk: Desk) -> dict[str, int]:
     now = desk.clock()
     with desk.store.read() as tx:
         everything = batches.everything(tx)
-        done = sum(
-            n for b in everything for state, n in batches.by_state(tx, b.batch_id).items() if state in FINAL and state == "DONE"
-        )
         return {
             "people": review.count(tx, {}),
             "unsubscribed": review.count(tx, {"unsubscribed": True}),
             "mismatches": sum(c.open for c in mismatches.counts(tx, now=now, limit=desk.policy.honour_within_business_days)),
             "open_batches": sum(b.state in ("proposed", "approved", "running", "paused") for b in everything),
-            "resubscribed": done,
+            "resubscribed": batches.count_resubscribed(tx),
         }

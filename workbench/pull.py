@@ -56,17 +56,12 @@ def pull(desk: Desk, *, full: bool = False, listener: Listener | None = None, wi
     ``within_budget=False`` uses calls above the workspace's share too: the nightly sync must learn of opt-outs whatever it costs.
 
     Raises:
-        WorkbenchError: the workspace was filled from another org, or the org shows none of the records that it had.
+        WorkbenchError: the org shows none of the records that it had.
         OrgQuotaError: the workspace's share of the org's daily calls is used; what was read before is kept.
         OrgError: Salesforce can't be read; what was known before is kept.
     """
     identity = desk.org.identity()
     with desk.store.write() as tx:
-        if (known := records.org_of(tx)) not in (None, identity.org_id):
-            raise WorkbenchError(
-                f"this workspace belongs to the org {known}, and {identity.org_id} answered",
-                "Check [org] in workbench.toml; another org needs a workspace of its own.",
-            )
         last = None if full or _full_is_due(desk, tx) else records.last_snapshot(tx)
         records.remember_own_user(tx, identity.user_id)
     changes = _changes(desk, last) if last else None
@@ -106,9 +101,12 @@ def _garbage_by_the_page() -> Iterator[None]:
 
 
 def _full_is_due(desk: Desk, tx: Transaction) -> bool:
-    """Whether the last full reading is so long ago that changes alone are no longer relied on."""
-    last = records.last_snapshot(tx, kind="full")
-    return last is None or desk.clock() - last.started_at >= timedelta(days=desk.full_reading_days)
+    """Whether the last full reading was of other opt-out fields, or so long ago that changes alone are no longer relied on."""
+    if records.fields_read(tx) != frozenset(desk.org.opt_out_fields):
+        return True
+    now = desk.clock()
+    last = records.last_snapshot(tx, kind="full", begun_by=now)
+    return last is None or now - last.started_at >= timedelta(days=desk.full_reading_days)
 
 
 def _goes_on(desk: Desk, found: UnderWay, org_id: str) -> bool:
@@ -234,9 +232,9 @@ class _Pull:
         rows = incoming.columns_of(page)
         with self.desk.store.write() as tx:
             self._count(tx, rows)
-            records.upsert_rows(
-                tx, rows, snapshot_id=self.snapshot_id, seen_at=seen_at, asked_at=seen_at if asked else self.asked_at
-            )
+            asked_at = seen_at if asked else self.asked_at
+            now = self.desk.clock()
+            records.upsert_rows(tx, rows, snapshot_id=self.snapshot_id, seen_at=seen_at, asked_at=asked_at, now=now)
             if self.under_way.bookmark:
                 self._keep(tx)
         self._told()
@@ -294,11 +292,12 @@ class _Pull:
                 tx, self.snapshot_id, covered_until=covered_until, finished_at=now, counts=self.rows
             )
             if kind == "full":
+                records.remember_fields(tx, self.desk.org.opt_out_fields)
                 bookmarks.clear(tx)
             records.relink(tx)
             self.desk.trail.append(tx, events.SnapshotPulled(mode=kind, rows=self.rows, until=leaf_time(covered_until)))
             mismatches.refresh(tx, now, append_event=self.desk.trail.append)
-            self.desk.trail.checkpoint(tx)
+            self.desk.trail.checkpoint(tx, required=False)
         rows = sum(self.rows.values())
         return PullResult(kind=kind, rows=rows, changed=self.changed, deleted=self.deleted, history=self.history)
 

@@ -15,7 +15,7 @@ from workbench.consent import Consent, Evidence
 from workbench.desk import Files, case_for
 from workbench.eligibility import EvidenceCheck, assess
 from workbench.mismatch import UNSUBSCRIBE_PERSON, Change
-from workbench.org import OPT_OUT_FIELD, FieldChange, OrgRow
+from workbench.org import OPT_OUT_FIELD, FieldChange, OrgRow, Reading
 from workbench.person import Person, Unsubscribe
 from workbench.policy import Policy
 from workbench.resubscription import BaseRow, Intent, SendAgain, Verified
@@ -165,8 +165,7 @@ class Rules:
             files=known,
             consent=CONSENT,
             rows=org_rows(reading),
-            history=org_history(reading),
-            missing=frozenset(),
+            reading=Reading(rows=org_rows(reading), history=org_history(reading), missing=frozenset(), server_time=NOW),
             evidence={PROOF: EvidenceCheck(sha256=PROOF, state="intact")},
             unwritable=(),
             reason="signed_form",

@@ -35,6 +35,7 @@ class Case:
     merged or converted away included. ``unwritable`` names fields that our user may not edit, such as
     ``Lead.HasOptedOutOfEmail``. ``evidence`` is the check of every file of the consent. ``open_batch`` is the id of another open
     batch that holds the person, or "". ``withdrawn_at`` is when the person last took any consent back, or refused one.
+    ``org_time`` is the time by Salesforce's clock when its records were read, None where it is not known.
     """
 
     person: Person
@@ -49,6 +50,7 @@ class Case:
     other_people_with_address: int = 0
     open_batch: str = ""
     withdrawn_at: datetime | None = None
+    org_time: datetime | None = None
 
     @property
     def open_episodes(self) -> tuple[Unsubscribe, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import timedelta
 
 from workbench.consent import METHODS
 from workbench.eligibility.case import REFUSE, Question, Rule, instant, readable, rule
@@ -13,6 +14,7 @@ from workbench.person import domain_of, normalize_address
 IN_FORCE = ("given", "renewed")
 AFFIRMATIVE = ("explicitly_expressed", "expressed")
 PLACE_MATTERS = ("web_form", "in_person")
+CLOCKS_APART = timedelta(seconds=60)  # between two clocks that are both kept right, with a request between them
 MOST_ROWS = 25  # one composite request: a person's rows are cleared together or not at all
 
 
@@ -58,12 +60,17 @@ def told(opt_out: OptOut) -> str:
 
 @rule(REFUSE, "a consent can't be from the future; ISO/IEC TS 27560 (given and recorded are distinct times)")
 def consent_in_future(on: Question) -> str | None:
-    """Neither the consent nor its confirmation is later than now, and the consent not later than its record."""
+    """Neither the consent nor its confirmation is later than now by either clock, and the consent not later than its record."""
     given, confirmed = on.consent.counts_from, on.consent.double_opt_in_at
     if given is not None and given > on.now:
         return f"The consent is dated {readable(given)}, which has not come yet; correct the date or its time zone."
     if confirmed is not None and instant(confirmed) > on.now:
         return f"The double opt-in is dated {readable(confirmed)}, which has not come yet; correct the date or its time zone."
+    if given is not None and on.case.org_time is not None and given > on.case.org_time + CLOCKS_APART:
+        return (
+            f"The consent is dated {readable(given)}, and by Salesforce's clock it is {readable(on.case.org_time)}: this computer's "
+            "clock is ahead, so nobody can tell whether it was given before an opt-out; set the clock and correct the date."
+        )
     if given is not None and given > instant(on.consent.recorded_at):
         return (
             f"The consent is dated {readable(given)}, later than its own record of {readable(on.consent.recorded_at)}; "

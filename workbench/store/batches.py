@@ -95,6 +95,12 @@ def resubscribed(tx: Transaction) -> tuple[Intent, ...]:
     return tuple(_from_row(row) for row in newest.values())
 
 
+def count_resubscribed(tx: Transaction) -> int:
+    """How many people were resubscribed and not undone; erased people are left out."""
+    query = sa.select(sa.func.count(s.intent.c.person_id.distinct())).join(s.person, s.person.c.person_id == s.intent.c.person_id)
+    return tx.execute(query.where(s.intent.c.state == str(State.DONE), s.person.c.erased_at.is_(None))).scalar_one()
+
+
 def by_state(tx: Transaction, batch_id: str) -> Counter[State]:
     """How many people of a batch are in each state."""
     query = (

@@ -21,6 +21,8 @@ from workbench.store import incoming
 from workbench.store import schema as s
 from workbench.store.database import Transaction, insert_many, portions
 
+FIELDS_READ = "org.fields_read"
+OWN_ORG = "org.id"
 OWN_USERS = "org.own_users"
 
 _r, _h, _l, _p, _ids, _snap = s.org_record, s.org_history, s.link, s.person, s.person_salesforce_id, s.snapshot
@@ -52,12 +54,19 @@ class Link:
 
 
 def upsert_rows(
-    tx: Transaction, rows: Sequence[OrgRow], *, snapshot_id: str, seen_at: datetime, asked_at: datetime | None = None
+    tx: Transaction,
+    rows: Sequence[OrgRow],
+    *,
+    snapshot_id: str,
+    seen_at: datetime,
+    asked_at: datetime | None = None,
+    now: datetime | None = None,
 ) -> None:
     """Store rows by record id; that each was seen is noted always, its values only if they aren't older than the stored ones.
 
     Of two rows with one SystemModstamp (whole seconds) the one seen later counts. A transaction that began before ours and is
     committed after it brings an older stamp: its opt-out counts if it was asked for (``asked_at``) after the stored row was seen.
+    Where the stored row was seen later than ``now`` the clock was ahead then, and nobody can tell which was first: an opt-out counts.
     Records of people who were erased are stored without address and name, so that they stay opted out and nobody comes back by
     them.
     """
@@ -69,16 +78,21 @@ def upsert_rows(
     newer = (new.system_modstamp > old.system_modstamp) | (
         (new.system_modstamp == old.system_modstamp) & (new.seen_at >= old.seen_at)
     )
-    if asked_at is not None:
-        asked = sa.literal_column(f"'{s.instant_binder(tx.dialect)(asked_at)}'", s.Instant())  # the statement takes rows only
-        newer |= new.opted_out & ~old.opted_out & (old.seen_at < asked)
+    clock_was_ahead = old.seen_at > _literal(tx, now) if now else sa.false()
+    late = clock_was_ahead if asked_at is None else clock_was_ahead | (old.seen_at < _literal(tx, asked_at))
+    newer |= new.opted_out & ~old.opted_out & late
     values = {
         c.name: sa.case((newer, new[c.name]), else_=c) for c in old if c.name not in ("record_id", "seen_at", "snapshot_id")
     }
-    values["seen_at"] = sa.case((new.seen_at > old.seen_at, new.seen_at), else_=old.seen_at)
+    values["seen_at"] = sa.case(((new.seen_at > old.seen_at) | clock_was_ahead, new.seen_at), else_=old.seen_at)
     values["snapshot_id"] = new.snapshot_id
     statement = insert.on_conflict_do_update(index_elements=["record_id"], set_=values)
     insert_many(tx, statement, incoming.values(columns, snapshot_id=snapshot_id, seen_at=seen_at))
+
+
+def _literal(tx: Transaction, moment: datetime) -> sa.ColumnElement[Any]:
+    """A moment inside the statement, which takes rows only."""
+    return sa.literal_column(f"'{s.instant_binder(tx.dialect)(moment)}'", s.Instant())
 
 
 def _as_row(r: sa.RowMapping) -> OrgRow:
@@ -134,7 +148,7 @@ def store_reading(
     if snapshot_id is None:
         last = last_snapshot(tx)
         snapshot_id = last.snapshot_id if last else ""
-    upsert_rows(tx, reading.rows, snapshot_id=snapshot_id, seen_at=seen_at, asked_at=asked_at)
+    upsert_rows(tx, reading.rows, snapshot_id=snapshot_id, seen_at=seen_at, asked_at=asked_at, now=seen_at)
     upsert_history(tx, reading.history)
     mark_missing(tx, reading.missing, seen_at=seen_at)
 
@@ -170,17 +184,30 @@ def finish_snapshot(
     return vanished
 
 
-def last_snapshot(tx: Transaction, *, kind: str | None = None) -> Snapshot | None:
-    """The newest finished pull, or the newest of one kind; None before the first."""
+def last_snapshot(tx: Transaction, *, kind: str | None = None, begun_by: datetime | None = None) -> Snapshot | None:
+    """The finished pull that covers the most by the org's clock, of all or of one kind; None before the first.
+
+    ``begun_by`` leaves out those that are dated later, by a clock that was ahead.
+    """
     newest = sa.select(_snap).where(_snap.c.finished_at.is_not(None))
     newest = newest if kind is None else newest.where(_snap.c.kind == kind)
-    found = tx.execute(newest.order_by(_snap.c.finished_at.desc(), _snap.c.snapshot_id.desc()).limit(1)).mappings().one_or_none()
+    newest = newest if begun_by is None else newest.where(_snap.c.started_at <= begun_by)
+    found = (
+        tx.execute(newest.order_by(_snap.c.covered_until.desc(), _snap.c.finished_at.desc()).limit(1)).mappings().one_or_none()
+    )
     return Snapshot(**found) if found else None
 
 
+def bind_org(tx: Transaction, org_id: str) -> None:
+    """Note that this register belongs to an org, for good: the first one that is named here."""
+    tx.execute(_insert(tx, s.setting).values(name=OWN_ORG, value=org_id).on_conflict_do_nothing())
+
+
 def org_of(tx: Transaction) -> str | None:
-    """The id of the org that this register was first filled from; None before the first pull."""
-    return tx.execute(sa.select(_snap.c.org_id).order_by(_snap.c.started_at, _snap.c.snapshot_id).limit(1)).scalar()
+    """The id of the org that this register belongs to; None before anything was asked of one."""
+    bound = tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == OWN_ORG)).scalar()
+    first = sa.select(_snap.c.org_id).order_by(_snap.c.started_at, _snap.c.snapshot_id).limit(1)
+    return bound or tx.execute(first).scalar()  # registers from before the note know it from their first pull
 
 
 def remember_own_user(tx: Transaction, user_id: str) -> None:
@@ -189,6 +216,18 @@ def remember_own_user(tx: Transaction, user_id: str) -> None:
     if user_id and user_id not in users:
         insert = _insert(tx, s.setting).values(name=OWN_USERS, value=json.dumps(sorted({*users, user_id})))
         tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value}))
+
+
+def remember_fields(tx: Transaction, fields: Iterable[str]) -> None:
+    """Note that every record was read with these opt-out fields."""
+    insert = _insert(tx, s.setting).values(name=FIELDS_READ, value=json.dumps(sorted(fields)))
+    tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value}))
+
+
+def fields_read(tx: Transaction) -> frozenset[str]:
+    """The opt-out fields of the last full reading; none where none is noted."""
+    value = tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == FIELDS_READ)).scalar()
+    return frozenset(json.loads(value)) if value else frozenset()
 
 
 def own_users(tx: Transaction) -> frozenset[str]:

@@ -38,6 +38,12 @@ OTHER_RECORDS = Finding(
     sentence="This person's set of Salesforce records is not the one that was approved; propose the person again.",
     source="an approval holds for the plan it names",
 )
+OTHER_FIELDS = Finding(
+    code="fields_changed_since_plan",
+    severity="refuse",
+    sentence="`opt_out_fields` in workbench.toml are not those of the plan that was approved; propose the person again.",
+    source="an approval holds for the plan it names",
+)
 OTHER_CONSENT = Finding(
     code="consent_changed_since_plan",
     severity="refuse",
@@ -105,6 +111,9 @@ def _plan_findings(intent: Intent, rows: Sequence[OrgRow], consent: Consent | No
         return (OTHER_CONSENT,)
     if {r.record_id for r in rows} != {row["record_id"] for row in intent.planned_rows}:
         return (OTHER_RECORDS,)
+    planned = {name for row in intent.planned_rows for name in row["opt_outs"]}
+    if any(row.opt_outs.keys() != planned for row in rows):
+        return (OTHER_FIELDS,)
     return (TOO_MANY_RECORDS,) if sum(r.opted_out for r in rows) > PATCHES_A_CALL else ()
 
 

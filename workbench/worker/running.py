@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -78,10 +79,21 @@ def _start(desk: Desk, batch_id: str) -> Batch:
     return replace(batch, state="running", started_at=started)
 
 
+def _refuse_without_their_fields(course: Course, under_way: Sequence[Intent]) -> None:
+    """People on the way are read, cleared and opted out by the fields that they were begun with, or not at all."""
+    begun_with = {name for intent in under_way for row in intent.base for name in row.to_clear}
+    if gone := sorted(begun_with.difference(course.desk.org.opt_out_fields)):
+        raise BatchError(
+            f"people of this batch are on the way to be cleared of {', '.join(gone)}, which `opt_out_fields` no longer names",
+            "Put it back in workbench.toml, resume the batch, and take it out when nobody is on the way any more.",
+        )
+
+
 def _work(course: Course) -> str:
     """All people of the batch, once; returns why the run stopped early, or ""."""
     with course.desk.store.read() as tx:
         under_way = batches.intents(tx, course.batch.batch_id, states=[State.SENT, State.VERIFIED, State.ABORTING])
+    _refuse_without_their_fields(course, under_way)
     for group in groups(under_way, size=lambda i: max(len(i.base), 1), most=ROWS_A_READING):
         settle(course, group)
     position = -1
