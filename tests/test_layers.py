@@ -29,6 +29,7 @@ FLOORS = (
     (
         "intake",
         "recording",
+        "withdrawal",
         "proposal",
         "erasure",
         "consenting",

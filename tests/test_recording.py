@@ -137,6 +137,6 @@ def test_a_withdrawn_consent_says_when_and_how(wb: Workbench) -> None:
     consent = record(wb)
     wb.withdraw_consent(consent.consent_id, method="telephone")
     assert list(wb.consents(ANN).state) == ["withdrawn"]
-    assert wb.trail.events(newest=1).action[0] == "consent_withdrawn"
+    assert list(wb.trail.events(newest=2).action) == ["consent_withdrawn", "unsubscribe_recorded"]
     with pytest.raises(InputError):
         wb.withdraw_consent("nothing", method="telephone")

@@ -112,6 +112,10 @@ class Consent:
             given = given.replace(hour=0, minute=0, second=0, fold=0)
         return given.replace(microsecond=0).astimezone(UTC)
 
+    def to_come(self, now: datetime) -> bool:
+        """Whether the consent is dated later than ``now``: nobody can have given it."""
+        return self.counts_from is not None and self.counts_from > now
+
     @property
     def taken_back_at(self) -> datetime | None:
         """When the person withdrew or refused this consent, as far as the record says; None where they did not."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from workbench import exchange
+from workbench import exchange, withdrawal
 from workbench.consent import Consent, Evidence
 from workbench.desk import Desk
 from workbench.errors import InputError
@@ -81,7 +81,7 @@ def renew(desk: Desk, consent_id: str, *, evidence: Sequence[Evidence], fields: 
         consent_states.add(tx, [state])
         event = events.ConsentRenewed(consent_id=consent_id, renewed_by=renewed.consent_id)
         desk.trail.append(tx, event, person_id=person.person_id)
-        desk.trail.checkpoint(tx)
+        desk.trail.checkpoint(tx, required=False)
     return renewed
 
 
@@ -98,7 +98,7 @@ def note_expired(desk: Desk) -> tuple[str, ...]:
             consent_states.add(tx, [state])
             event = events.ConsentExpired(consent_id=consent.consent_id, valid_until=leaf_time(until))
             desk.trail.append(tx, event, person_id=consent.person_id)
-        desk.trail.checkpoint(tx)
+        desk.trail.checkpoint(tx, required=False)
     return tuple(sorted(ended))
 
 
@@ -119,7 +119,7 @@ def take_in(desk: Desk, content: bytes, evidence_dir: Path | None) -> tuple[RowV
             verdicts.append(
                 RowVerdict(line=number, outcome=outcome, person_id=person_id, reason=reason, consent_id=consent.consent_id)
             )
-        desk.trail.checkpoint(tx)
+        desk.trail.checkpoint(tx, required=False)
     return tuple(verdicts)
 
 
@@ -146,7 +146,8 @@ def _taken_in(desk: Desk, tx: Transaction, consent: Consent, evidence_dir: Path 
     digests = tuple(item.sha256 for item in consent.evidence)
     recorded = events.ConsentRecorded(consent_id=consent.consent_id, record=consents.to_document(consent), evidence=digests)
     desk.trail.append(tx, recorded, person_id=person_id)
-    if consent.withdrawn(now):
+    withdrawal.follow(tx, [consent], by=desk.operator.name, now=now, append_event=desk.trail.append)
+    if consent.state == "invalidated":
         people.restate(tx, [person_id])  # a decision taken before this one no longer holds
     return "recorded", person_id, ""
 
@@ -175,10 +176,10 @@ def _on_file(desk: Desk, tx: Transaction, known: Consent, told: Consent) -> tupl
     if at is None or known.withdrawn(now):
         return "unchanged", known.person_id, "a consent with this id is on file with other values, and stays as it is"
     at, method = min(at, now), told.withdrawal_method
-    consents.withdraw(tx, known.consent_id, at=at, method=method, recorded_at=now, by=desk.operator.name)
-    people.restate(tx, [known.person_id])
+    kept = consents.withdraw(tx, known.consent_id, at=at, method=method, recorded_at=now, by=desk.operator.name)
     event = events.ConsentWithdrawn(consent_id=known.consent_id, withdrawn_at=leaf_time(at), withdrawal_method=method)
     desk.trail.append(tx, event, person_id=known.person_id)
+    withdrawal.follow(tx, [kept], by=desk.operator.name, now=now, append_event=desk.trail.append)
     return "withdrawn", known.person_id, ""
 
 

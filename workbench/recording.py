@@ -7,6 +7,7 @@ from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Any
 
+from workbench import withdrawal
 from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, METHODS, Consent, Evidence
 from workbench.errors import EvidenceError, InputError
 from workbench.evidence import EvidenceStore
@@ -54,6 +55,8 @@ def record_consent(
     consent = Consent(
         consent_id=new_id(), person_id=person.person_id, recorded_at=now, recorded_by=operator, evidence=stored, **given
     )
+    if consent.to_come(now) and consent.taken_back_at is None:
+        raise InputError("the consent is dated later than now", "Correct the date or its time zone.")
     with store.write() as tx:
         for item in stored:
             if consents.add_evidence(tx, item, at=now, by=operator):
@@ -65,6 +68,7 @@ def record_consent(
         digests = tuple(item.sha256 for item in stored)
         recorded = events.ConsentRecorded(consent_id=consent.consent_id, record=consents.to_document(consent), evidence=digests)
         append_event(tx, recorded, person_id=person.person_id)
+        withdrawal.follow(tx, [consent], by=operator, now=now, append_event=append_event)
     return consent
 
 

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench import views
+from workbench import views, withdrawal
 from workbench.bench.opened import Opened
 from workbench.consent import Consent, Evidence
 from workbench.errors import InputError
-from workbench.person import unsubscribed
 from workbench.preview import LARGEST_SHOWN
-from workbench.store import consent_states, consents, mismatches, operators, people
-from workbench.store.database import Transaction
+from workbench.store import consent_states, consents, operators, people
 from workbench.trail import events, leaf_time
 
 if TYPE_CHECKING:
@@ -57,24 +55,11 @@ class Consenting(Opened):
                 raise InputError("a withdrawal needs a time with its zone, not later than now", "Leave the time out for now.")
             ended = now if at is None else at.astimezone(UTC)
             consent = consents.withdraw(tx, consent_id, at=ended, method=method, recorded_at=now, by=self.operator)
-            people.restate(tx, [consent.person_id])  # a decision taken before this one no longer holds
-            self._follow_withdrawal(tx, consent, now=now)
             event = events.ConsentWithdrawn(consent_id=consent_id, withdrawn_at=leaf_time(ended), withdrawal_method=method)
             self._desk.trail.append(tx, event, person_id=consent.person_id)
-            self._desk.trail.checkpoint(tx)
+            withdrawal.follow(tx, [consent], by=self.operator, now=now, append_event=self._desk.trail.append)
+            self._desk.trail.checkpoint(tx, required=False)
         return consent
-
-    def _follow_withdrawal(self, tx: Transaction, consent: Consent, *, now: datetime) -> None:
-        """Who takes a consent back wants no mail: a person who is not unsubscribed becomes so."""
-        if unsubscribed(people.unsubscribes(tx, [consent.person_id]).get(consent.person_id, ())):
-            return
-        detail = f"consent {consent.consent_id} was withdrawn"
-        episode = people.unsubscribe(
-            tx, consent.person_id, opted_out_at=now, source="manual", detail=detail, recorded_at=now, recorded_by=self.operator
-        )
-        event = events.UnsubscribeRecorded(unsubscribe_id=episode, opted_out_at=leaf_time(now), source="manual", detail=detail)
-        self._desk.trail.append(tx, event, person_id=consent.person_id)
-        mismatches.refresh(tx, now, append_event=self._desk.trail.append)
 
     def consents(self, person: str | None = None) -> pd.DataFrame:
         """Consents on file, newest first: one person's, or all."""

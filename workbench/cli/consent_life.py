@@ -9,6 +9,7 @@ import typer
 
 from workbench.cli.filters import moment
 from workbench.cli.output import FormatOption, emit, write
+from workbench.cli.people import pushed
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import say
 from workbench.errors import InputError
@@ -62,10 +63,13 @@ def withdraw(
     method: Annotated[str, typer.Option("--method", help="How the person withdrew it, such as email or telephone.")],
     at: Annotated[str, typer.Option("--at", help="When the person withdrew it: moment with zone, or a day. Else now.")] = "",
 ) -> int:
-    """Note that a person withdrew a consent. Who is not unsubscribed becomes so."""
+    """Note that a person withdrew a consent. Who is not unsubscribed becomes so; Salesforce is told at once, or by the next sync."""
     with opened(ctx) as wb:
-        wb.withdraw_consent(consent, method=method, at=moment(at, name="--at") if at else None)
-    say("The consent is withdrawn; the person is unsubscribed.")
+        person = wb.withdraw_consent(consent, method=method, at=moment(at, name="--at") if at else None).person_id
+        if wb.person(person).unsubscribes.closed_at.isna().any():
+            say(f"The consent is withdrawn; the person is unsubscribed in the register. {pushed(wb, person)}")
+        else:
+            say("The consent is withdrawn. The person stays subscribed: a consent that was given later stands.")
     return FINE
 
 

@@ -76,11 +76,11 @@ def unsubscribe(
     """Unsubscribe one person. Always allowed; Salesforce is told at once, or else by the next sync."""
     with opened(ctx) as wb:
         wb.unsubscribe(named, source=source, detail=detail, at=_asked(at, wb.clock()) if at else None)
-        say(f"The person is unsubscribed in the register. {_pushed(wb, named)}")
+        say(f"The person is unsubscribed in the register. {pushed(wb, named)}")
     return FINE
 
 
-def _pushed(wb: Workbench, named: str) -> str:
+def pushed(wb: Workbench, named: str) -> str:
     """What Salesforce was told; that it could not be is no failure of an unsubscribe, because the sync carries it over."""
     try:
         return wb.push(named).sentence

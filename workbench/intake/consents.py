@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from workbench import withdrawal
 from workbench.consent import Consent, Evidence
 from workbench.errors import InputError, WorkbenchError
 from workbench.evidence import EvidenceStore
@@ -87,6 +88,7 @@ def _look_at_evidence(source: SourceFile, reader: Reader, shelf: Shelf) -> None:
                 shelf.look_at(name)
 
 
+TO_COME = "the consent is dated later than now; correct the date or its time zone"
 Identity = tuple[str, datetime | None, str, str, frozenset[str]]
 TakenBack = tuple[Identity, str, datetime | None, str]
 
@@ -131,6 +133,12 @@ class _Desk:
         for some in in_chunks(iter(sorted({c.person_id for c in self._accepted if _is_taken_back(c)}))):
             people.restate(run.tx, some)  # a new version: a plan made before must not be carried out
 
+        def append(tx: Transaction, event: Event, *, person_id: str | None = None) -> object:
+            return append_event(tx, event, person_id or "")
+
+        followed = withdrawal.follow(run.tx, self._accepted, by=run.operator, now=run.now, append_event=append)
+        run.tally.unsubscribed += len(followed)
+
     def _judge(self, row: ConsentRow, entry: Entry | None, refusal: str) -> None:
         person_id = entry.person.person_id if entry else ""
         try:
@@ -142,6 +150,10 @@ class _Desk:
             self.verdicts.append(RowVerdict(line=row.row.line, outcome="rejected", person_id=person_id, reason=refusal))
             return
         consent = row.consent(entry.person, evidence, operator=self.run.operator, now=self.run.now)
+        if consent.to_come(self.run.now) and not _is_taken_back(consent):
+            self.run.reject(row.row, TO_COME)
+            self.verdicts.append(RowVerdict(line=row.row.line, outcome="rejected", person_id=person_id, reason=TO_COME))
+            return
         if _news(consent) in self._known[person_id]:
             self.run.tally.unchanged += 1
             self.verdicts.append(RowVerdict(line=row.row.line, outcome="unchanged", person_id=person_id))
