@@ -11,7 +11,7 @@ from conftest import HOUR, World, lead_id, org_line
 from test_worker import REASON, open_episodes, ran
 
 from workbench.bench import Workbench
-from workbench.errors import BatchError
+from workbench.errors import BatchError, InputError
 from workbench.settings import Settings
 from workbench.store import people
 
@@ -32,6 +32,8 @@ def opted_out(world: Worlds) -> World:
 
 
 def at(w: World, now: datetime) -> None:
+    """It is that time, here and in Salesforce."""
+    w.org.control("/clock", {"at": now.isoformat()})
     object.__setattr__(w.wb._desk, "clock", lambda: now)
 
 
@@ -167,6 +169,30 @@ def test_a_column_that_looks_like_an_opt_out_is_named(world: Worlds, tmp_path: P
     assert w.wb.import_people(file, mapping={"unsubscribed": name}).unsubscribed == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("Opt-out am", "unsubscribed_at"), ("opt_out_date", "unsubscribed_at"), ("Suppression Reason", "unsubscribe_source")],
+)
+def test_a_column_that_looks_like_a_date_or_reason_is_proposed_as_such(
+    world: Worlds, tmp_path: Path, name: str, field: str
+) -> None:
+    result = world().wb.import_people(csv(tmp_path, "p.csv", f"Email ID,{name}\nanna@example.com,2026-10-01\n"))
+    assert result.overlooked == 1
+    assert f"--map {field}='{name}'" in result.problems[0]
+
+
+def test_a_row_that_cannot_be_read_is_named_where_the_file_tells_opt_outs(world: Worlds, tmp_path: Path) -> None:
+    w = world()
+    said = "line 3: the row was rejected, and an opt-out in it is not in the register: mend and import it."
+    assert (
+        said
+        in w.wb.import_people(csv(tmp_path, "p.csv", "Email ID,Unsubscribed\na@example.com,no\nb@example.com,yes,x\n")).problems
+    )
+    assert (
+        said not in w.wb.import_people(csv(tmp_path, "q.csv", "Email ID,Title\na@example.com,Ms\nb@example.com,Ms,x\n")).problems
+    )
+
+
 def test_a_column_that_says_the_opposite_is_named(world: Worlds, tmp_path: Path) -> None:
     r = world().wb.import_people(csv(tmp_path, "p.csv", "Email ID,Subscribed\nanna@example.com,No\n"))
     assert "if a no in it is an opt-out" in r.problems[0]
@@ -206,3 +232,18 @@ def test_an_unsubscribe_from_a_file_is_no_old_news_because_the_clock_went_back(
     with Workbench.open(w.folder) as wb:
         wb.import_unsubscribes(csv(tmp_path, "unsubscribes.csv", text))
     assert open_episodes(w, person) == 1
+
+
+def test_a_consent_from_the_future_is_not_taken_and_a_refusal_is(world: Worlds, tmp_path: Path) -> None:
+    w = opted_out(world)
+    person = w.person("anna@example.com")
+    (tmp_path / "f.pdf").write_bytes(b"%PDF-1.7 f")
+    sound = w.consent(person)
+    later = f"{datetime.now(UTC) + 24 * HOUR:%Y-%m-%d %H:%M:%SZ}"
+    result = w.wb.import_consents(consents_file(tmp_path, "1.csv", f"paper,f.pdf,{later},given,"), tmp_path)
+    assert (result.imported, [v.outcome for v in result.verdicts]) == (0, ["rejected"])
+    assert "dated later than now" in result.verdicts[0].reason
+    with pytest.raises(InputError, match="dated later than now"):
+        w.consent(person, given_at=datetime.now(UTC) + 24 * HOUR)
+    assert list(w.wb.consents(person).consent_id) == [sound], "it stands before no sound one"
+    assert w.wb.import_consents(consents_file(tmp_path, "2.csv", f"paper,f.pdf,{later},refused,"), tmp_path).imported == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.person import Person, ascii_domain, domain_of, new_id, normalize_address, redact, salesforce_id_18
+from workbench.person import Person, ascii_domain, domain_of, new_id, normalize_address, redact, salesforce_id_18, spellings
 
 VECTORS = [
     ("a0D30000001n7Pi", "a0D30000001n7PiEAI"),
@@ -35,6 +35,12 @@ VECTORS = [
 )
 def test_spellings_of_one_mailbox_are_the_same(text: str, expected: str) -> None:
     assert normalize_address(text) == expected
+
+
+def test_an_address_is_asked_for_with_its_accents_joined_and_apart() -> None:
+    joined, apart = "jos\u00e9@example.com", "jose\u0301@example.com"
+    assert spellings(joined) == spellings(apart) == {joined, apart}
+    assert spellings("ann@example.com") == {"ann@example.com"}
 
 
 @pytest.mark.parametrize(

@@ -105,13 +105,13 @@ def _of(changes: Sequence[Change], action: str) -> list[Change]:
 def _concerned(tx: Transaction, changes: Sequence[Change]) -> set[str]:
     """Everyone to be unsubscribed, and everyone linked to a record to be opted out: a batch may be clearing it for any of them."""
     owners = records.owners(tx, [c.record_id for c in _of(changes, OPT_OUT_RECORD)])
-    return {c.person_id for c in _of(changes, UNSUBSCRIBE_PERSON)}.union(*owners.values())
+    return {c.person_id for c in changes if c.person_id}.union(*owners.values())
 
 
 def _apart(tx: Transaction, changes: Sequence[Change], *, busy: frozenset[str]) -> list[Change]:
     """Without what touches people in use, and without what would only follow from that."""
     owners = records.owners(tx, [c.record_id for c in _of(changes, OPT_OUT_RECORD)])
-    touched = {c: owners.get(c.record_id, ()) if c.action == OPT_OUT_RECORD else (c.person_id,) for c in changes}
+    touched = {c: {c.person_id, *(owners.get(c.record_id, ()) if c.action == OPT_OUT_RECORD else ())} for c in changes}
     left = [c for c in changes if not busy.intersection(touched[c])]
     while True:
         followed = {c.record_id for c in _of(left, OPT_OUT_RECORD)} | {c.person_id for c in _of(left, UNSUBSCRIBE_PERSON)}
@@ -177,7 +177,7 @@ class _Sync:
                 for c in to_opt_out
             ]
             self.desk.trail.append_all(tx, [Entry(event=started), *self._unsubscribe(tx, to_unsubscribe), *intended])
-            self.desk.trail.checkpoint(tx)
+            self.desk.trail.checkpoint(tx, required=False)
         return mine, tuple(sorted(skipped))
 
     def _unsubscribe(self, tx: Transaction, changes: Sequence[Change]) -> list[Entry]:
@@ -231,7 +231,7 @@ class _Sync:
                 for c in some
             ]
             self.desk.trail.append_all(tx, entries)
-            self.desk.trail.checkpoint(tx)
+            self.desk.trail.checkpoint(tx, required=False)
         self.written += [record_id for record_id, end in ends.items() if end == "written"]
         self.failed += [record_id for record_id, end in ends.items() if end == "not_written"]
 
@@ -247,7 +247,7 @@ class _Sync:
             self.desk.trail.append(tx, events.SyncFinished(counts=counts))
             records.relink(tx, sorted(self.held))
             mismatches.refresh(tx, self.desk.clock(), resolved_by="nightly sync", append_event=self.desk.trail.append)
-            self.desk.trail.checkpoint(tx)
+            self.desk.trail.checkpoint(tx, required=False)
 
     def let_go(self) -> None:
         """Give the leases back."""
@@ -317,7 +317,7 @@ def follow_up(desk: Desk) -> tuple[FollowUp, ...]:
             relapse = relapses.get(one.person_id)
             event = events.FollowUpChecked(outcome=one.outcome, cause=one.cause or None, detail=relapse.detail if relapse else "")
             desk.trail.append(tx, event, batch_id=intent.batch_id, intent_id=one.intent_id, person_id=one.person_id)
-        desk.trail.checkpoint(tx)
+        desk.trail.checkpoint(tx, required=False)
     return found
 
 

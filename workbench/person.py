@@ -65,7 +65,7 @@ def ascii_domain(domain: str) -> str:
 
 
 def spellings(address: str) -> frozenset[str]:
-    """An address as given, normalised, and with its domain in Unicode: systems keep international domains in either form."""
+    """An address as given, normalised, with its domain in Unicode and its accents apart: systems keep each of these forms."""
     import idna
 
     normal = normalize_address(address)
@@ -74,6 +74,7 @@ def spellings(address: str) -> frozenset[str]:
     if "xn--" in domain:
         with contextlib.suppress(idna.IDNAError):
             found.add(f"{local}@{idna.decode(domain)}")
+    found |= {unicodedata.normalize("NFD", one) for one in found}
     return frozenset(found - {""})
 
 

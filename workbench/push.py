@@ -63,7 +63,7 @@ def push(desk: Desk, named: str) -> Push:
             failed = events.OptOutFailed(cause="not_written", rows=tuple(parts[i] for i in result.failed))
             desk.trail.append(tx, failed, person_id=person.person_id)
         mismatches.refresh(tx, desk.clock(), append_event=desk.trail.append)
-        desk.trail.checkpoint(tx)
+        desk.trail.checkpoint(tx, required=False)
     return result
 
 
@@ -77,6 +77,7 @@ def _read(desk: Desk, person: Person) -> dict[str, OrgRow]:
     with desk.store.write() as tx:
         records.store_reading(tx, reading, seen_at=desk.clock(), asked_at=asked_at)
         records.relink(tx, [person.person_id])
+        ids.update(mismatches.left_with_former_address(tx, person.person_id))
     return living(linked_rows(reading, person, ids))
 
 
@@ -87,4 +88,4 @@ def _announce(desk: Desk, person: Person, rows: list[OrgRow]) -> None:
         records.remember_own_user(tx, us)
         intended = events.OptOutIntended(by="unsubscribe", rows=tuple(sorted(row.record_id for row in rows)))
         desk.trail.append(tx, intended, person_id=person.person_id)
-        desk.trail.checkpoint(tx)
+        desk.trail.checkpoint(tx, required=False)

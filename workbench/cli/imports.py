@@ -107,7 +107,7 @@ def _imported(ctx: typer.Context, read: Callable[[Workbench], Any], form: Any) -
         say(f"{result.rejected} rejected rows with their reasons: {result.rejects_file}")
     if result.dry_run:
         say("This was a dry run; nothing was changed.")
-    return code(result.rejected)
+    return code(result.rejected or result.overlooked)
 
 
 def _mapping(words: list[str] | None) -> dict[str, str] | None:

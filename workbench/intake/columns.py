@@ -38,6 +38,8 @@ MORE_OPT_OUTS = (
 LIKE_AN_OPT_OUT = re.compile(
     r"opt.?out|opted.?out|unsub|do.?not.?(e.?)?mail|do.?not.?contact|suppress|abgemeldet|abmeld|widerspruch"
 )
+A_MOMENT = re.compile(r"(?:^|[\W_])(?:date|time|at|on|datum|am)$|date$")
+A_REASON = re.compile(r"reason|source|why|grund|quelle")
 LIKE_THE_OPPOSITE = re.compile(r"^(is )?subscribed$|opt.?in\b|opted.?in\b")
 
 UNSUBSCRIBES: Names = {
@@ -118,7 +120,7 @@ def passed_over(header: Sequence[str], found: Columns) -> tuple[str, ...]:
     left = [(name[:40], name.casefold()) for i, name in enumerate(header) if i not in read]
     like = [
         f"the column {name!r} looks as if it told of opt-outs, and was not read; if it does, import the file again "
-        f"with --map unsubscribed={name!r} (mapping={{'unsubscribed': {name!r}}})"
+        f"with --map {_field_of(folded)}={name!r} (mapping={{{_field_of(folded)!r}: {name!r}}})"
         for name, folded in left
         if LIKE_AN_OPT_OUT.search(folded)
     ]
@@ -128,6 +130,13 @@ def passed_over(header: Sequence[str], found: Columns) -> tuple[str, ...]:
         if LIKE_THE_OPPOSITE.search(folded)
     ]
     return (*like, *opposite)
+
+
+def _field_of(folded: str) -> str:
+    """What a column that looks as if it told of opt-outs most likely tells: that there is one, when it was, or why."""
+    if A_MOMENT.search(folded):
+        return "unsubscribed_at"
+    return "unsubscribe_source" if A_REASON.search(folded) else "unsubscribed"
 
 
 def find(header: Sequence[str], names: Names, *, mapping: Mapping[str, str] | None, one_of: Sequence[str]) -> Columns:

@@ -22,6 +22,7 @@ from workbench.trail.event import Event
 from workbench.trail.events import PeopleImported
 
 T = TypeVar("T")
+NOT_IN = "the row was rejected, and an opt-out in it is not in the register: mend and import it"
 TEXTS = ("first_name", "last_name", "company", "title")
 
 AppendEvent = Callable[[Transaction, Event], object]
@@ -72,12 +73,13 @@ def import_people(
         reading = Reading(run.known_since, zone)
         for sentence in columns.passed_over(source.header, found):
             run.tally.warn(sentence)
-        intake = _Intake(run)
+            run.tally.overlooked += 1
+        intake = _Intake(run, tells_opt_outs=bool(more) or "unsubscribed" in found)
         for rows in in_chunks(run.rows()):
             _Chunk(intake, [_read(row, found, more, reading=reading, tally=run.tally) for row in rows]).take_in()
         for open_rows in in_chunks(iter(intake.open_opt_outs)):
             _Chunk(intake, open_rows).opt_out_all_meant()
-        if run.tally.rejected and (more or "unsubscribed" in found):
+        if run.tally.rejected and intake.tells_opt_outs:
             run.tally.warn("an opt-out in a rejected row is in the register only where a line above says so; mend these rows")
         return ()
 
@@ -95,6 +97,7 @@ class _Intake:
     """
 
     run: Import
+    tells_opt_outs: bool
     seen: set[str] = field(default_factory=set)
     open_opt_outs: list[PersonRow] = field(default_factory=list)
 
@@ -142,6 +145,8 @@ class _Chunk:
             self.intake.open_opt_outs.append(replace(row, refusal=refusal))
         if refusal:
             self.run.reject(row.row, refusal)
+            if row.row.reason and self.intake.tells_opt_outs:
+                self.run.tally.note(row.row.line, NOT_IN)
         elif entry is None:
             self._add(row)
         else:
@@ -202,7 +207,7 @@ class _Chunk:
         self._seen(entry, row)
 
     def _opt_out_meant(self, row: PersonRow) -> None:
-        named = self._meant(row.named)
+        named = self._meant(row)
         meant = [e for e in named if not e.erased]
         if named and not meant:  # what is left of them is suppressed for good
             return
@@ -213,14 +218,13 @@ class _Chunk:
     def _note_rejected(self, row: PersonRow, meant: list[Entry]) -> None:
         self.run.tally.note(
             row.row.line,
-            "the row was rejected, but the people whom it names are unsubscribed as it says"
-            if meant
-            else "the row was rejected, and its opt-out is not in the register: mend and import it",
+            "the row was rejected, but the people whom it names are unsubscribed as it says" if meant else NOT_IN,
         )
 
-    def _meant(self, named: Sought) -> list[Entry]:
+    def _meant(self, row: PersonRow) -> list[Entry]:
+        named, at = row.named, row.opt_out.at if row.opt_out else None
         entry = self.roster.by_id(named.external_id)
-        return [entry] if entry else self.roster.by_record(named.record_ids) or self.roster.by_email(named.email)
+        return [entry] if entry else self.roster.by_record(named.record_ids) or self.roster.opted_out_by(named.email, at=at)
 
     def _opt_out(self, entries: list[Entry], row: PersonRow) -> bool:
         news = [e for e in entries if row.opt_out and optouts.is_news(row.opt_out, e.episodes)]

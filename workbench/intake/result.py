@@ -26,7 +26,7 @@ class ImportResult:
 
     ``rows`` is the sum of ``imported`` (new people; for consents: consents recorded), ``updated`` (people already in the
     register whom the row changed or opted out), ``unchanged`` and ``rejected``. ``unsubscribed`` counts the unsubscribes that
-    were added. ``rejects_file`` holds the rejected rows as they were, with line and reason. ``problems`` are sentences with
+    were added. ``overlooked`` counts the columns that were not read and look as if they told of opt-outs. ``rejects_file`` holds the rejected rows as they were, with line and reason. ``problems`` are sentences with
     line numbers and without addresses.
     """
 
@@ -41,6 +41,7 @@ class ImportResult:
     dry_run: bool
     file_sha256: str = ""
     verdicts: tuple[RowVerdict, ...] = field(default=(), repr=False)
+    overlooked: int = 0
 
     @property
     def sentence(self) -> str:
@@ -62,6 +63,7 @@ class Tally:
     unchanged: int = 0
     rejected: int = 0
     unsubscribed: int = 0
+    overlooked: int = 0
     _lines: dict[str, list[int]] = field(default_factory=dict)
     _more: dict[str, int] = field(default_factory=dict)
     _warnings: list[str] = field(default_factory=list)

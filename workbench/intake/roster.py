@@ -59,6 +59,7 @@ class Roster:
         self._entries: list[Entry] = []
         self._episodes: list[Unsubscribe] = []
         self._changes: list[AddressChange] = []
+        self._former = found.former
         self._records: list[tuple[str, str]] = []
         for person in found.people:
             episodes = list(found.episodes.get(person.person_id, ()))
@@ -80,6 +81,16 @@ class Roster:
     def by_email(self, email: str) -> list[Entry]:
         """Everyone in the register with this normalised address."""
         return [e for e in self._by_email.get(email, ()) if e.person.email == email and not e.erased]
+
+    def opted_out_by(self, email: str, *, at: datetime | None) -> list[Entry]:
+        """Whom an opt-out of this normalised address means: who has it, and who had it when it was made, or had it last.
+
+        ``at`` is when it was made (UTC), None where that is not known.
+        """
+        holders = self.by_email(email)
+        before = [(self._by_id[i], until) for i, until in self._former.get(email, {}).items() if i in self._by_id]
+        former = [entry for entry, until in before if not entry.erased and (not holders or (at is not None and at <= until))]
+        return _once([*holders, *former])
 
     def add(self, person: Person) -> Entry:
         """A new person."""

@@ -91,7 +91,7 @@ def carried_out(
 
     def everything(tx: Transaction) -> None:
         nonlocal verdicts
-        known_since = min(imports.first_imported_at(tx, source.sha256, kind) or now, now)
+        known_since = min(imports.known_since(tx, source.sha256, kind) or now, now)
         verdicts = work(Import(tx, source, tally, rejects, operator=operator, now=now, known_since=known_since, dry_run=dry_run))
         imports.add_run(tx, kind=kind, file_sha256=source.sha256, operator=operator, at=now, counts=tally.counts())
         closing(tx, tally)
@@ -109,6 +109,7 @@ def carried_out(
         dry_run=dry_run,
         file_sha256=source.sha256,
         verdicts=verdicts,
+        overlooked=tally.overlooked,
     )
 
 

@@ -113,12 +113,12 @@ class _Chunk:
 
     def take_in_again(self, waiting: list[_Waiting]) -> None:
         for one in waiting:
-            living = [entry for entry in self._meant(one.row.named) if not entry.erased]
+            living = [entry for entry in self._meant(one.row) if not entry.erased]
             one.added |= any([self._opt_out(entry, one.row) for entry in living])  # noqa: C419 - all of them, not the first
         self.roster.write(self.run.tx, now=self.run.now, by=self.run.operator)
 
     def _take(self, row: UnsubscribeRow) -> None:
-        meant = self._meant(row.named)
+        meant = self._meant(row)
         living = [e for e in meant if not e.erased]
         if not living and (meant or self.roster.keeps_out(row.named)):
             self.run.tally.unchanged += 1
@@ -139,11 +139,12 @@ class _Chunk:
         else:
             _count(self.run.tally, added)
 
-    def _meant(self, named: Sought) -> list[Entry]:
-        """The person with the id and everyone with the address."""
+    def _meant(self, row: UnsubscribeRow) -> list[Entry]:
+        """The person with the id and everyone with the address, now or when the opt-out was made."""
+        named, at = row.named, row.opt_out.at if row.opt_out else None
         entry = self.roster.by_id(named.external_id)
         by_record = self.roster.by_record(named.record_ids)
-        return list(dict.fromkeys([*([entry] if entry else by_record), *self.roster.by_email(named.email)]))
+        return list(dict.fromkeys([*([entry] if entry else by_record), *self.roster.opted_out_by(named.email, at=at)]))
 
     def _new(self, row: UnsubscribeRow) -> Person:
         self.run.tally.note(row.row.line, "nobody in the register has this address: added as a new person who is unsubscribed")

@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL, make_url
 from workbench.errors import StoreError
 from workbench.store import postgresql, sqlite
 
-HEAD = "0003"
+HEAD = "0004"
 """The schema version that this code reads and writes; a test keeps it equal to the newest migration."""
 
 LOCK_WAIT_SECONDS = 15

@@ -21,11 +21,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Candidates:
-    """The people whom some rows could mean; ``erased`` are the ids of those who were erased and must stay out."""
+    """The people whom some rows could mean; ``erased`` are the ids of those who were erased and must stay out.
+
+    ``former`` says, by a normalised address asked for, who had it before, and until when (person id, UTC).
+    """
 
     people: tuple[Person, ...]
     erased: frozenset[str]
     episodes: dict[str, tuple[Unsubscribe, ...]]
+    former: dict[str, dict[str, datetime]]
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,15 @@ class AddressChange:
 
 
 def candidates(tx: Transaction, *, ids: Collection[str], record_ids: Collection[str], addresses: Collection[str]) -> Candidates:
-    """Everyone who has one of these ids (ours or Sales Connect's), Salesforce ids or normalised addresses."""
+    """Everyone who has one of these ids (ours or Sales Connect's), Salesforce ids or normalised addresses, or had the address."""
     p, stored = s.person, s.person_salesforce_id
-    holders = sa.select(stored.c.person_id)
+    by_record = sa.select(stored.c.person_id)
+    former = _former(tx, addresses)
     found = {
+        *(person_id for holders in former.values() for person_id in holders),
         *_chosen(tx, sa.select(p.c.person_id), p.c.person_id, ids),
         *_chosen(tx, sa.select(p.c.person_id), p.c.external_id, ids),
-        *_chosen(tx, holders, stored.c.record_id, record_ids),
+        *_chosen(tx, by_record, stored.c.record_id, record_ids),
         *_chosen(tx, sa.select(p.c.person_id), p.c.email, addresses),
     }
     rows = [row for some in _batches(sorted(found)) for row in tx.execute(sa.select(p).where(p.c.person_id.in_(some))).mappings()]
@@ -53,7 +59,18 @@ def candidates(tx: Transaction, *, ids: Collection[str], record_ids: Collection[
         people=tuple(_person(row, tuple(kept.get(row["person_id"], ()))) for row in rows),
         erased=frozenset(row["person_id"] for row in rows if row["erased_at"] is not None),
         episodes={k: v for some in _batches(sorted(found)) for k, v in people.unsubscribes(tx, some).items()},
+        former=former,
     )
+
+
+def _former(tx: Transaction, addresses: Collection[str]) -> dict[str, dict[str, datetime]]:
+    c = s.address_change.c
+    last = sa.select(c.old_email, c.person_id, sa.func.max(c.changed_at).label("until")).group_by(c.old_email, c.person_id)
+    found: dict[str, dict[str, datetime]] = {}
+    for some in _batches(sorted(addresses)):
+        for row in tx.execute(last.where(c.old_email.in_(some)).order_by(c.old_email, c.person_id)):
+            found.setdefault(row.old_email, {})[row.person_id] = row.until
+    return found
 
 
 def other_halves(tx: Transaction, record_ids: Collection[str]) -> dict[str, str]:
@@ -76,11 +93,16 @@ def formerly_unsubscribed(tx: Transaction, addresses: Collection[str]) -> dict[s
     return {row.old_email: row.person_id for row in rows}
 
 
-def first_imported_at(tx: Transaction, file_sha256: str, kind: str) -> datetime | None:
-    """When these very bytes were first taken in as this kind of file; None when never."""
+def known_since(tx: Transaction, file_sha256: str, kind: str) -> datetime | None:
+    """When these very bytes were first taken in as this kind of file, with no other file of the kind since; None when never.
+
+    An export that is like an earlier one, while one between them was not, says anew what the earlier one said.
+    """
     run = s.import_run
-    chosen = sa.select(run.c.imported_at).where(run.c.file_sha256 == file_sha256, run.c.kind == kind)
-    return tx.execute(chosen.order_by(run.c.imported_at).limit(1)).scalar_one_or_none()
+    last_other = sa.select(sa.func.max(run.c.imported_at)).where(run.c.file_sha256 != file_sha256, run.c.kind == kind)
+    mine = sa.select(sa.func.min(run.c.imported_at)).where(run.c.file_sha256 == file_sha256, run.c.kind == kind)
+    other: datetime | None = tx.execute(last_other).scalar()
+    return tx.execute(mine if other is None else mine.where(run.c.imported_at > other)).scalar()
 
 
 def add_people(tx: Transaction, new: Sequence[Person], *, at: datetime) -> None:

@@ -38,9 +38,21 @@ def find(tx: Transaction, named: str) -> Person:
         raise InputError(f"{len(found)} people share this address", f"Name one by id: {', '.join(p.person_id for p in found)}.")
     if not found and suppression.holds(tx, named):
         raise InputError(suppression.STAYS_OUT, "Nobody may be mailed there; what is left of them is that they are kept out.")
+    if not found and (before := _had(tx, named)):
+        who = "one of them" if len(before) > 1 else "the person"
+        raise InputError(
+            f"nobody in the register has this address any more; {', '.join(before)} had it before", f"Name {who} by id."
+        )
     if not found:
         raise InputError("nobody in the register has this address or id", "Check the spelling, or import the person first.")
     return found[0]
+
+
+def _had(tx: Transaction, address: str) -> tuple[str, ...]:
+    """The ids of the people who had this address before."""
+    change = s.address_change.c
+    chosen = sa.select(change.person_id).where(change.old_email == normalize_address(address)).distinct()
+    return tuple(tx.execute(chosen.order_by(change.person_id)).scalars())
 
 
 def _people(tx: Transaction, where: sa.ColumnElement[bool]) -> tuple[Person, ...]:

@@ -128,7 +128,7 @@ address_change = sa.Table(  # a person's former addresses: the opt-out follows t
     metadata,
     _key("change_id"),
     _person_key(index=True),
-    sa.Column("old_email", sa.Text, nullable=False),
+    sa.Column("old_email", sa.Text, nullable=False, index=True),
     sa.Column("new_email", sa.Text, nullable=False),
     sa.Column("changed_at", Instant, nullable=False),
 )

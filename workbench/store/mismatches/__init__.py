@@ -1,7 +1,17 @@
 """Mismatches in sets: finding every kind, keeping since when each is known, and what tonight's sync would write."""
 
-from workbench.store.mismatches.forecast import excluded, forecast
+from workbench.store.mismatches.forecast import excluded, forecast, left_with_former_address
 from workbench.store.mismatches.ledger import AppendEvent, Refreshed, counts, list_, refresh
 from workbench.store.mismatches.status import relapses
 
-__all__ = ["AppendEvent", "Refreshed", "counts", "excluded", "forecast", "list_", "refresh", "relapses"]
+__all__ = [
+    "AppendEvent",
+    "Refreshed",
+    "counts",
+    "excluded",
+    "forecast",
+    "left_with_former_address",
+    "list_",
+    "refresh",
+    "relapses",
+]

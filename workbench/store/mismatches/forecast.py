@@ -14,7 +14,19 @@ import sqlalchemy as sa
 
 from workbench.mismatch import OPT_OUT_RECORD, UNSUBSCRIBE_PERSON, Change, Excluded
 from workbench.store.database import Transaction
-from workbench.store.mismatches.sides import active, link, live, p, record, subscribed, suppressed, unsubscribed, voices
+from workbench.store.mismatches.sides import (
+    active,
+    former_records,
+    left_behind,
+    link,
+    live,
+    p,
+    record,
+    subscribed,
+    suppressed,
+    unsubscribed,
+    voices,
+)
 
 
 def forecast(tx: Transaction, *, resubscribed: Iterable[str] = ()) -> tuple[Change, ...]:
@@ -29,8 +41,16 @@ def forecast(tx: Transaction, *, resubscribed: Iterable[str] = ()) -> tuple[Chan
     targets = world.targets()
     unsubscribing = [_person(i, speaking.get(i), targets) for i in sorted(people)]
     opting_out = [_record(i, about, people) for i, about in targets.items()]
-    opting_out += [_erased(record_id) for record_id in world.suppressed() if record_id not in targets]
+    former = world.former()
+    opting_out += [_former(record_id, person_id) for record_id, person_id in former.items() if record_id not in targets]
+    opting_out += [_erased(i) for i in world.suppressed() if i not in targets and i not in former]
     return (*unsubscribing, *sorted(opting_out, key=lambda change: change.record_id))
+
+
+def left_with_former_address(tx: Transaction, person_id: str) -> tuple[str, ...]:
+    """Living records, opted out or not, that kept a former address of the person and are nobody else's now; ids in order."""
+    query = former_records([record.c.record_id]).where(p.c.person_id == person_id, left_behind()).distinct()
+    return tuple(tx.execute(query.order_by(record.c.record_id)).scalars())
 
 
 def excluded(tx: Transaction) -> tuple[Excluded, ...]:
@@ -78,6 +98,11 @@ def _record(record_id: str, about: _Target, people: frozenset[str]) -> Change:
     else:
         why = "Another record of its person is opted out: least permissive wins."
     return Change(action=OPT_OUT_RECORD, person_id=following, record_id=record_id, why=why, direct=direct)
+
+
+def _former(record_id: str, person_id: str) -> Change:
+    why = "It has a former address of its person, who is unsubscribed."
+    return Change(action=OPT_OUT_RECORD, person_id=person_id, record_id=record_id, why=why)
 
 
 def _erased(record_id: str) -> Change:
@@ -133,6 +158,13 @@ class _World:
     def people(self) -> frozenset[str]:
         """The people to be unsubscribed."""
         return frozenset(self.tx.execute(sa.select(self._changing().c.person_id)).scalars())
+
+    def former(self) -> dict[str, str]:
+        """Records not, or only partly, opted out that kept a former address of an unsubscribed person and are nobody else's now."""
+        query = former_records([record.c.record_id, sa.func.min(p.c.person_id).label("person_id")])
+        query = query.where(self.unsubscribed, left_behind(), ~record.c.opted_out | record.c.fields_differ)
+        found = query.group_by(record.c.record_id).order_by(record.c.record_id)
+        return {row.record_id: row.person_id for row in self.tx.execute(found)}
 
     def suppressed(self) -> tuple[str, ...]:
         """Records of people who were erased that are not, or only partly, opted out."""

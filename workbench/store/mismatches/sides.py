@@ -78,6 +78,21 @@ def unsubscribed_since(person: sa.FromClause) -> sa.ColumnElement[datetime]:
     return mine.correlate(person).scalar_subquery()
 
 
+def former_records(fields: Sequence[Any]) -> sa.Select[Any]:
+    """Living records with a former address of a person whom neither a link nor the present address ties to them: some columns."""
+    tied = sa.exists().where(link.c.person_id == p.c.person_id, link.c.record_id == record.c.record_id)
+    query = sa.select(*fields).select_from(address_change).join(p, p.c.person_id == address_change.c.person_id)
+    query = query.join(record, record.c.email == address_change.c.old_email)
+    return query.where(active, live(record), record.c.email != p.c.email, ~tied)
+
+
+def left_behind() -> Condition:
+    """The record is nobody's by now, by address or by a link: only its former holder speaks for it."""
+    now, tie = p.alias("holder"), link.alias("tie")
+    by_address = sa.exists().where(now.c.email == record.c.email, now.c.erased_at.is_(None)).correlate(record)
+    return ~by_address & ~sa.exists().where(tie.c.record_id == record.c.record_id).correlate(record)
+
+
 def voices() -> sa.CTE:
     """(person_id, record_id): the opted-out records that speak for a person.
 

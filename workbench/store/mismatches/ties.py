@@ -10,9 +10,10 @@ from workbench import mismatch as m
 from workbench.store import schema as s
 from workbench.store.mismatches.sides import (
     active,
-    address_change,
     finding,
+    former_records,
     history,
+    left_behind,
     link,
     live,
     named,
@@ -82,13 +83,13 @@ def address_changed() -> Query:
 
 def former_address() -> Query:
     """A record has an address that the person had before, and is no longer linked: the status must not stay with the address."""
-    r, change = record, address_change
+    r, change = record, s.address_change
     detail = text(named(r), " has a former address of the person: the person is ", _state(unsubscribed), ", the record is ", _state(r.c.opted_out), ".")  # fmt: skip
     since = sa.func.max(change.c.changed_at)
-    found = finding("address_changed", p.c.person_id, r.c.record_id, detail, m.FORMER_ADDRESS, since)
-    found = found.join_from(change, p, p.c.person_id == change.c.person_id).join(r, r.c.email == change.c.old_email)
-    tied = sa.exists().where(link.c.person_id == p.c.person_id, link.c.record_id == r.c.record_id)
-    found = found.where(active, live(r), r.c.email != p.c.email, ~tied)
+    tonight = unsubscribed & left_behind() & (~r.c.opted_out | r.c.fields_differ)
+    forecast = sa.case((tonight, m.TONIGHT_FORMER_ADDRESS), else_=m.FORMER_ADDRESS)
+    columns = finding("address_changed", p.c.person_id, r.c.record_id, detail, forecast, since).selected_columns
+    found = former_records(list(columns))
     return found.group_by(p.c.person_id, p.c.unsubscribed_at, p.c.erased_at, r.c.record_id, r.c.object, r.c.opted_out)
 
 
