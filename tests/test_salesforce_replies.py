@@ -174,3 +174,17 @@ def test_times_in_headers() -> None:
     assert retry_after(Reply(status=503, headers={"retry-after": later}), now) == 30
     assert retry_after(Reply(status=503, headers={"retry-after": "soon"}), now) == 0
     assert retry_after(Reply(status=503), now) == 0
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Mon, 05 Jan 99999999999999999999 09:00:00 GMT",
+        "Mon, 05 Jan 2026 09:00:00 +99999999999999",
+        "Mon, 31 Dec 9999 23:59:59 -2359",
+    ],
+)
+def test_a_date_beyond_all_dates_is_none(date: str) -> None:
+    with pytest.raises(ValueError):
+        date_of(Reply(status=200, headers={"date": date}))
+    assert retry_after(Reply(status=503, headers={"retry-after": date}), datetime(2026, 1, 5, tzinfo=UTC)) == 0

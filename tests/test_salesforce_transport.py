@@ -203,6 +203,9 @@ def test_a_silent_host_is_given_up_after_the_timeout() -> None:
         (200, {"Content-Type": "application/json"}, b"7"),
         (200, {"Content-Type": "application/json", "Content-Length": "999"}, b'{"totalSize": 3'),
         (302, {"Location": "https://example.com/jane.canary@example.com"}, b""),
+        (200, {"Content-Type": "application/json"}, b"[" * 200_000 + b"]" * 200_000),
+        (400, {"Content-Type": "application/json"}, b"[" * 200_000 + b"]" * 200_000),
+        (200, {"Content-Type": "application/json", "Sforce-Limit-Info": f"api-usage={'9' * 6000}/1"}, b"7"),
     ],
 )
 def test_answers_that_are_not_salesforces(host: tuple[str, type[Recorder]], answer: tuple[int, dict[str, str], bytes]) -> None:

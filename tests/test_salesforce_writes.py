@@ -200,6 +200,32 @@ def test_opt_outs_are_grouped_by_object_without_doubles() -> None:
         list(opt_out_groups([("User", "005000000000001")]))
 
 
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [
+        ({"id": None, "success": False, "errors": [{"statusCode": "ENTITY_IS_DELETED", "message": "m"}]}, "gone"),
+        ({"id": None, "success": False, "errors": []}, "unknown"),
+        ({"id": 5, "success": True, "errors": []}, "unknown"),
+        ({"id": {}, "success": True}, "unknown"),
+        ({"id": lead(0), "success": "true"}, "unknown"),
+        ({"id": lead(0), "success": False, "errors": {"statusCode": 7}}, "unknown"),
+        (None, "unknown"),
+        ([], "unknown"),
+    ],
+)
+def test_an_odd_answer_to_one_opt_out_says_nothing_about_the_others(result: Any, outcome: str) -> None:
+    group = [("Lead", lead(n)) for n in range(2)]
+    body = [result, {"id": lead(1), "success": True, "errors": []}]
+    assert [a.outcome for a in opt_out_answers(group, Reply(status=200, body=body))] == [outcome, "done"]
+
+
+@pytest.mark.parametrize("reference", [None, 5, ["row0"], {"row0": 1}])
+def test_an_answer_without_a_usable_reference_is_no_rows(reference: Any) -> None:
+    parts = [{"referenceId": reference, "httpStatusCode": 204}, {"referenceId": "row1", "httpStatusCode": 204}]
+    answers = clear_answers([clearing(0), clearing(1)], Reply(status=200, body={"compositeResponse": parts}))
+    assert [a.outcome for a in answers] == ["unknown", "done"]
+
+
 def test_answers_to_opt_outs() -> None:
     group = [("Lead", lead(n)) for n in range(4)]
     body = [

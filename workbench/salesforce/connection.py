@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -176,8 +177,8 @@ class Connection:
             body, readable = self._call(login.client, request, note), True
         except SalesforceError as error:
             body, readable = error.content, True
-        except (requests.RequestException, OSError, ValueError, TypeError):
-            body, readable = None, False  # lost, broken off, redirected, or not JSON
+        except (requests.RequestException, OSError, ValueError, TypeError, RecursionError):
+            body, readable = None, False  # lost, broken off, redirected, not JSON, or nested beyond all sense
         head = seen[-1] if seen else NO_ANSWER
         self._note(head)
         return Reply(status=head.status, headers=head.headers, body=body, readable=readable)
@@ -218,11 +219,11 @@ class Connection:
             self._note(head)
 
     def _note(self, reply: Reply) -> None:
-        used = Salesforce.parse_api_usage(reply.headers.get("sforce-limit-info", "")).get("api-usage")
-        try:
+        used, clock = None, None
+        with suppress(ValueError):  # more digits than a number may have
+            used = Salesforce.parse_api_usage(reply.headers.get("sforce-limit-info", "")).get("api-usage")
+        with suppress(ValueError):
             clock = (date_of(reply), time.monotonic())
-        except ValueError:
-            clock = None
         with self._notes:
             self._calls += 1
             self._usage = ApiUsage(used=used.used, allowed=used.total) if used else self._usage
@@ -246,5 +247,5 @@ def _head(answer: requests.Response) -> Reply:
 def _json(answer: requests.Response) -> object:
     try:
         return answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -236,8 +236,16 @@ def unreadable(what: str) -> OrgUnreachableError:
 
 def date_of(reply: Reply) -> datetime:
     """The server's own time of an answer (HTTP ``Date``), UTC. Raises: ValueError when there is none."""
-    moment = parsedate_to_datetime(reply.headers.get("date", ""))
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return _http_moment(reply.headers.get("date", ""))
+
+
+def _http_moment(text: str) -> datetime:
+    """A date of a header, UTC. Raises: ValueError when it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a date beyond all dates") from None
 
 
 def retry_after(reply: Reply, now: datetime) -> float:
@@ -246,7 +254,6 @@ def retry_after(reply: Reply, now: datetime) -> float:
     if value.isascii() and value.isdigit():
         return float(value[:6])
     try:
-        moment = parsedate_to_datetime(value)
+        return max(0.0, (_http_moment(value) - now).total_seconds())
     except ValueError:
         return 0.0
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())

@@ -95,7 +95,8 @@ def conditional_patch(reference: str, address: str, unmodified_since: datetime, 
 
 def clear_answers(writes: Sequence[ConditionalClear], reply: Reply) -> tuple[RowAnswer, ...]:
     """What became of each row; ``unknown`` for every row that the answer does not speak of."""
-    answered = {part.get("referenceId"): part for part in composite_parts(reply)} if reply.status == 200 else {}
+    parts = list(composite_parts(reply)) if reply.status == 200 else []
+    answered = {part["referenceId"]: part for part in parts if isinstance(part.get("referenceId"), str)}
     return tuple(_clear_answer(write, answered.get(f"row{number}")) for number, write in enumerate(writes))
 
 
@@ -155,7 +156,8 @@ def opt_out_answers(group: Sequence[tuple[str, str]], reply: Reply, accounts: Ac
 
 
 def _collected_answer(record_id: str, written_id: str, result: Any) -> RowAnswer:
-    if not isinstance(result, dict) or result.get("id", written_id)[:15] != written_id[:15]:
+    named = result.get("id") if isinstance(result, dict) else ""
+    if not isinstance(result, dict) or (named is not None and str(named)[:15] != written_id[:15]):
         return RowAnswer(record_id=record_id, outcome="unknown")
     if result.get("success") is True:
         return RowAnswer(record_id=record_id, outcome="done")
