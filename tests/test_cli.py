@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import CONSENTED, World, contact_id, lead_id, org_line
 
-from workbench.cli import batches, tree
+from workbench.cli import app, batches, tree
 from workbench.cli.app import run
 from workbench.cli.output import table_text
 from workbench.cli.session import split
@@ -66,6 +66,22 @@ def test_help_goes_to_stdout_and_no_command_at_all_is_a_mistake(capsys: pytest.C
     assert helped.err == ""
     assert run([]) == 2
     assert "Commands:" in capsys.readouterr().err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert re.fullmatch(r"workbench \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_somebody_elses_workspace_is_no_defect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied", "/somewhere/anna@example.com")
+
+    monkeypatch.setattr(app, "_invoke", refuse)  # a mock: whoever runs the tests as root may open every file
+    assert run(["people"]) == 2
+    said = capsys.readouterr().err
+    assert "may not be opened by this user" in said
+    assert "anna" not in said
 
 
 @pytest.mark.parametrize(

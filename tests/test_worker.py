@@ -6,9 +6,9 @@ import pytest
 from conftest import CONSENTED, HOUR, World, contact_id, lead_id, org_line
 
 from workbench.errors import BatchError, NotAllowedError
-from workbench.org import RowAnswer
+from workbench.org import OrgUnreachableError, RowAnswer
 from workbench.resubscription import State
-from workbench.store import batches, people
+from workbench.store import batches, people, trail_log
 from workbench.worker import Outcome
 
 REASON = "signed_form"
@@ -268,3 +268,66 @@ def test_a_deleted_record_that_was_not_opted_out_stands_in_nobodys_way(world) ->
     anna = made.person("anna@example.com", salesforce_ids=[r + suffix(r) for r in (lead_id(1), lead_id(2))])
     made.consent(anna)
     assert ran(made, anna).done == 1
+
+
+def test_a_record_that_spells_the_address_with_accents_apart_is_the_persons(world) -> None:
+    w = world(org_line("Lead", lead_id(1), "jos\u00e9@example.com", opted_out=True))
+    person = w.person("jos\u00e9@example.com")
+    w.consent(person)
+    batch = approved(w, person)
+    values = {"LastName": "Person", "Company": "Example", "Email": "jose\u0301@example.com", "HasOptedOutOfEmail": True}
+    w.org.control("/write", {"object": "Lead", "values": values, "user": "Preference Centre"})
+    assert w.wb.run(batch).done == 0, "there is a record, and an opt-out, that the plan does not know"
+
+
+def named_on_the_trail(world: World, record_id: str) -> bool:
+    with world.wb.store.read() as tx:
+        return any(record_id.encode() in (e.payload or b"") for e in trail_log.events(tx))
+
+
+@pytest.mark.parametrize("way", ["abort", "undo"])
+def test_every_record_is_on_the_trail_before_it_is_opted_out(anna, way: str) -> None:
+    world, person = anna
+    batch = approved(world, person)
+    values = {"LastName": "Person", "Company": "Example", "Email": "anna@example.com"}
+    new: list[str] = []
+    named: list[bool] = []
+    clear, opt_out = world.wb.org.clear, world.wb.org.opt_out
+
+    def appear() -> None:
+        new.append(world.org.control("/write", {"object": "Lead", "values": values, "user": "Sales"})["id"])
+
+    def clear_and_appear(writes):
+        answers = clear(writes)
+        appear()
+        return answers
+
+    def listen(rows):
+        if new[0] in {record_id for _, record_id in rows}:
+            named.append(named_on_the_trail(world, new[0]))
+        return opt_out(rows)
+
+    world.wb.org.opt_out = listen  # type: ignore[method-assign]  # the real call, looked at before it leaves
+    if way == "abort":
+        world.wb.org.clear = clear_and_appear  # type: ignore[method-assign]  # the real call, with a new record right behind it
+        assert world.wb.run(batch).aborted == 1
+    else:
+        assert world.wb.run(batch).done == 1
+        appear()
+        assert world.wb.undo(batch).undone == 1
+    assert named == [True]
+    assert world.flags(new[0]) == {new[0]: True}
+
+
+def test_an_undo_without_salesforce_says_what_is_done_and_what_is_left(anna) -> None:
+    world, person = anna
+    batch = approved(world, person)
+    assert world.wb.run(batch).done == 1
+    world.org.control("/faults", {"plan": [{"on": "* .", "kind": "503", "times": 99}]})
+    with pytest.raises(OrgUnreachableError, match="1 people of the batch are unsubscribed in the register, but") as half:
+        world.wb.undo(batch)
+    assert "undo the batch again" in half.value.advice
+    assert open_episodes(world, person) == 1
+    world.org.control("/faults", {"clear": True})
+    assert world.wb.undo(batch).undone == 1
+    assert all(world.flags(lead_id(1), contact_id(1)).values())

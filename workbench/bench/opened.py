@@ -96,6 +96,14 @@ class Opened:
 
         return LEGACY
 
+    @property
+    def trail_warning(self) -> str:
+        """A sentence about events that could not be signed; "" where there are none."""
+        if not self._desk.trail.unsigned:
+            return ""
+        error = self._desk.trail.unsigned[-1]
+        return f"The trail could not be signed, its next checkpoint will cover what was done. {error} {error.advice}"
+
     def close(self) -> None:
         """Give sockets and database connections back."""
         if "org" in vars(self):
@@ -138,13 +146,13 @@ class Opened:
         with self.store.write() as tx:
             records.relink(tx)
             mismatches.refresh(tx, self.clock(), append_event=self._desk.trail.append)
-            self._desk.trail.checkpoint(tx)
+            self._desk.trail.checkpoint(tx, required=False)
         return result
 
     def _sealed(self, result: T) -> T:
         """What a use case answered, once the events it appended are under a signed checkpoint."""
         with self.store.write() as tx:
-            self._desk.trail.checkpoint(tx)
+            self._desk.trail.checkpoint(tx, required=False)
         return result
 
     def _intake(self, **more: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import typer
 
@@ -22,6 +23,10 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE: whoever read our output stopped reading
 INTERRUPTION = "workbench: Interrupted. Nothing is lost: run the same command again"
 OR_RESUME = ", or go on with the batch by `workbench batch resume ID`"
 RUNS_A_BATCH = (["batch", "run"], ["batch", "resume"], ["batch", "undo"])
+NOT_YOURS = (
+    "workbench: A file or folder may not be opened by this user.\n"
+    "  A workspace is one user's: see who owns it, or name another one with --workspace. Nothing was changed."
+)
 DISK_FULL = "workbench: The disk is full.\n  Free some space, then run the same command again; nothing was half-written."
 
 
@@ -33,6 +38,9 @@ def run(arguments: Sequence[str]) -> int:
     session, words = Session(), list[str]()
     try:
         session, words = split(arguments)
+        if words == ["--version"]:
+            write(f"workbench {version('compliance-workbench')}\n")
+            return 0
         return _invoke(session, words)
     except SystemExit:
         raise  # a program that we hand the line to, such as the scratch org, has its own
@@ -71,6 +79,8 @@ def _explained(error: BaseException, *, batch: bool) -> int:
         _say_usage(error)
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         say(DISK_FULL)
+    elif isinstance(error, PermissionError):
+        say(NOT_YOURS)
     else:
         say_defect(error, batch=batch)
     return COULD_NOT

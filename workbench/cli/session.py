@@ -56,14 +56,14 @@ def split(arguments: Sequence[str]) -> tuple[Session, list[str]]:
 
 @contextmanager
 def opened(ctx: typer.Context) -> Iterator[Workbench]:
-    """The Workbench on this run's workspace, closed at the end; says so when it logged in the old way."""
+    """The Workbench on this run's workspace, closed at the end; says so when it logged in the old way, or could not sign."""
     from workbench.bench import Workbench
 
     wb = Workbench.open(ctx.ensure_object(Session).workspace)
     try:
         yield wb
     finally:
-        if warning := wb.login_warning:
+        for warning in filter(None, (wb.login_warning, wb.trail_warning)):
             say(warning)
         wb.close()
 

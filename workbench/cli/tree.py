@@ -45,6 +45,7 @@ Everywhere on the line:
   --workspace DIR  the workspace (else WORKBENCH_HOME, else upwards from here)
   --debug          show tracebacks; they may hold personal data
   --help           show this, or what a command takes
+  --version        show which version this is
 
 Exit codes: 0 fine; 1 found something; 2 could not do or tell.
 """

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from workbench.errors import TrailError
 from workbench.person import new_id
 from workbench.store import schema as s
 from workbench.store.database import Transaction, insert_many, portions
@@ -36,12 +37,16 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class TrailWriter:
-    """Writes events on behalf of one operator; ``actor_auth`` says how the operator was identified."""
+    """Writes events on behalf of one operator; ``actor_auth`` says how the operator was identified.
+
+    ``unsigned`` holds why the key could not be had when something was done that does not wait for it.
+    """
 
     actor: str
     actor_auth: str
     clock: Callable[[], datetime]
     signer: Signer
+    unsigned: list[TrailError] = field(default_factory=list)
 
     def append(
         self,
@@ -75,8 +80,24 @@ class TrailWriter:
             tx.execute(sa.insert(s.trail_frontier).values(size=frontier.size, hashes=b"".join(frontier.peaks)))
         return frontier.size - 1
 
-    def checkpoint(self, tx: Transaction) -> str | None:
-        """Sign the trail as it stands in this transaction, unless that was done already; returns the newest note."""
+    def checkpoint(self, tx: Transaction, *, required: bool = True) -> str | None:
+        """Sign the trail as it stands in this transaction, unless that was done already; returns the newest note.
+
+        Not ``required`` where an opt-out is taken or carried over: no trouble with a key may lose one. The events are there, and the
+        next checkpoint covers them.
+
+        Raises:
+            TrailError: the key can't be fetched, and the checkpoint is required.
+        """
+        try:
+            return self._checkpoint(tx)
+        except TrailError as error:
+            if required:
+                raise
+            self.unsigned.append(error)
+            return None
+
+    def _checkpoint(self, tx: Transaction) -> str | None:
         frontier = _frontier(tx)
         known = tx.execute(sa.select(s.trail_checkpoint.c.note).where(s.trail_checkpoint.c.size == frontier.size)).scalar()
         if known is not None or frontier.size == 0:

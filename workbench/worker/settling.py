@@ -105,7 +105,7 @@ def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
     for _ in range(MOST_ATTEMPTS):
         if not group:
             return
-        answers = {a.record_id: a for a in course.desk.org.opt_out(_to_opt_out(course, group))}
+        answers = {a.record_id: a for a in course.desk.org.opt_out(_announced(course, group))}
         reading = course.read(group)
         with course.step() as step:
             files = Files.of(step.tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
@@ -125,14 +125,22 @@ def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
         )
 
 
-def _to_opt_out(course: Course, group: Sequence[Intent]) -> list[tuple[str, str]]:
-    """(object, id) of every row that a request may have reached, and of every living row that is these people's by now."""
+def _announced(course: Course, group: Sequence[Intent]) -> list[tuple[str, str]]:
+    """(object, id) of every row that a request may have reached, and of every living row that is these people's by now.
+
+    The latter are on the trail before they are written; the former are since their people turned back.
+    """
     reading = course.read(group)
-    with course.desk.store.read() as tx:
-        files = Files.of(tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
-    reached = {(b.object, b.record_id) for i in group for b in i.base}
-    now_theirs = {(row.object, row.record_id) for i in group for row in living(rows_of(i, reading, files)).values()}
-    return sorted(reached | now_theirs)
+    to_opt_out: set[tuple[str, str]] = set()
+    with course.step() as step:
+        files = Files.of(step.tx, [i.person_id for i in group], batch_id=course.batch.batch_id)
+        for intent in group:
+            reached = {(b.object, b.record_id) for b in intent.base}
+            theirs = {(row.object, row.record_id) for row in living(rows_of(intent, reading, files)).values()}
+            if more := sorted(record_id for _, record_id in theirs - reached):
+                step.note(events.OptOutIntended(by="batch", rows=tuple(more)), intent)
+            to_opt_out |= reached | theirs
+    return sorted(to_opt_out)
 
 
 def _said(answer: RowAnswer | None) -> str:
@@ -233,11 +241,17 @@ def _subscribed(tx: Transaction, person_id: str) -> bool:
 
 
 def _record_opt_out(course: Course, step: Step, intent: Intent, rows: Sequence[OrgRow], *, detail: str) -> None:
-    """The register learns of the opt-out at once: the consent at hand is older than it and can't be used again."""
+    """The register learns of the opt-out at once: the consent at hand is older than it and can't be used again.
+
+    It was seen on a record that had been read, on that consent, as the person's last word: so it is no older than the consent, though
+    the two were dated by two clocks.
+    """
     now = course.desk.trail.moment(step.tx)
+    consent = consents.by_ids(step.tx, [intent.consent_id or ""]).get(intent.consent_id or "")
+    given = [consent.counts_from] if consent and consent.counts_from else []
     read = {b.record_id: b.stamp for b in intent.base}
-    moved = (r.system_modstamp for r in rows if r.opted_out and r.system_modstamp != read.get(r.record_id))
-    moment = max(moved, default=now)
+    moved = [r.system_modstamp for r in rows if r.opted_out and r.system_modstamp != read.get(r.record_id)]
+    moment = max([*(moved or [now]), *given])
     episode = people.unsubscribe(
         step.tx,
         intent.person_id,

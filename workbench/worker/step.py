@@ -17,8 +17,8 @@ from workbench.trail import Event
 class Step:
     """Decisions about people of one batch in one transaction. Events keep the order in which they are noted."""
 
-    def __init__(self, desk: Desk, tx: Transaction, batch_id: str) -> None:
-        self.tx = tx
+    def __init__(self, desk: Desk, tx: Transaction, batch_id: str, *, signed: bool) -> None:
+        self.tx, self._signed = tx, signed
         self._desk, self._batch_id = desk, batch_id
         self._moves: list[batches.Move] = []
         self._entries: list[Entry] = []
@@ -36,13 +36,16 @@ class Step:
         """Write everything. Raises: RuntimeError when an intent was in none of the states expected."""
         batches.move(self.tx, self._moves, at=self._desk.clock())
         self._desk.trail.append_all(self.tx, self._entries)
-        self._desk.trail.checkpoint(self.tx)
+        self._desk.trail.checkpoint(self.tx, required=self._signed)
 
 
 @contextmanager
-def step(desk: Desk, batch_id: str) -> Iterator[Step]:
-    """A write transaction for a step; what it decided is written and committed at the end, or nothing is."""
+def step(desk: Desk, batch_id: str, *, signed: bool = True) -> Iterator[Step]:
+    """A write transaction for a step; what it decided is written and committed at the end, or nothing is.
+
+    ``signed`` is whether it must not be done without the key of the trail.
+    """
     with desk.store.write() as tx:
-        made = Step(desk, tx, batch_id)
+        made = Step(desk, tx, batch_id, signed=signed)
         yield made
         made.write()

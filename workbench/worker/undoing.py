@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from workbench.desk import Desk, read_people
 from workbench.errors import BatchError, NotAllowedError
+from workbench.org import OrgError
 from workbench.resubscription import MOST_ATTEMPTS, ROWS_A_READING, Batch, Intent, State, groups, known_ids, linked_rows, living
 from workbench.store import batches, mismatches, operators, people
 from workbench.trail import events
@@ -20,7 +21,7 @@ def undo(desk: Desk, batch_id: str) -> Outcome:
     Raises:
         NotAllowedError: the operator is no administrator.
         BatchError: there is no such batch, or it is being run.
-        OrgError: Salesforce could not be written; the register is opted out already, undo goes on from there.
+        OrgError: Salesforce could not be written; it says so: the register is opted out already, undo goes on from there.
     """
     with desk.store.read() as tx:
         batch = batches.get(tx, batch_id)
@@ -30,9 +31,12 @@ def undo(desk: Desk, batch_id: str) -> Outcome:
         _refuse_while_under_way(desk, batch)
         _unsubscribe(desk, batch)
         undoing = _undoing(desk, batch)
-        failed = _opt_out(desk, batch, undoing)
-        for _ in range(MOST_ATTEMPTS - 1):  # an answer may be lost or a row be locked; setting an opt-out twice does no harm
-            failed = _opt_out(desk, batch, _undoing(desk, batch)) if failed else 0
+        failed = len(undoing)
+        try:
+            for _ in range(MOST_ATTEMPTS):  # an answer may be lost or a row be locked; setting an opt-out twice does no harm
+                failed = _opt_out(desk, batch, _undoing(desk, batch)) if failed else 0
+        except OrgError as error:
+            raise _half_done(error, len(_undoing(desk, batch))) from error
         with desk.store.write() as tx:
             batches.change(tx, batch.batch_id, expected=[batch.state], state=batch.state if failed else "undone")
             event = events.BatchUndone(cause="undone by an administrator", people=len(undoing), failed=failed)
@@ -40,9 +44,15 @@ def undo(desk: Desk, batch_id: str) -> Outcome:
             if not failed:
                 batches.let_go(tx, batch.batch_id)
             mismatches.refresh(tx, desk.clock(), append_event=desk.trail.append)
-            desk.trail.checkpoint(tx)
+            desk.trail.checkpoint(tx, required=False)
     with desk.store.read() as tx:
         return outcome_of(desk, batches.get(tx, batch.batch_id))
+
+
+def _half_done(error: OrgError, people: int) -> OrgError:
+    """The same error, which also says what is done and what is left."""
+    text = f"{people} people of the batch are unsubscribed in the register, but their Salesforce records are not opted out yet: {error}"
+    return type(error)(text, f"{error.advice} Then undo the batch again, or let the next `workbench sync` opt them out.")
 
 
 def _refuse_while_under_way(desk: Desk, batch: Batch) -> None:
@@ -60,7 +70,7 @@ def _refuse_while_under_way(desk: Desk, batch: Batch) -> None:
 
 def _unsubscribe(desk: Desk, batch: Batch) -> None:
     """In one transaction: everybody done is unsubscribed in the register, and what Salesforce must follow is on the trail."""
-    with step(desk, batch.batch_id) as made:
+    with step(desk, batch.batch_id, signed=False) as made:
         done = batches.intents(made.tx, batch.batch_id, states=[State.DONE])
         alive = people.by_ids(made.tx, [i.person_id for i in done])
         done = tuple(i for i in done if i.person_id in alive)  # who was erased since is kept out on both sides anyhow
@@ -102,13 +112,25 @@ def _rows(desk: Desk, undoing: Sequence[Intent]) -> dict[str, list[tuple[str, st
     return rows
 
 
+def _announce(desk: Desk, batch: Batch, undoing: Sequence[Intent], rows: dict[str, list[tuple[str, str]]]) -> None:
+    """Durable before the request leaves: the records that are these people's by now, beside those that the batch cleared."""
+    cleared = {i.intent_id: {b.record_id for b in i.base} for i in undoing}
+    more = {i: tuple(record_id for _, record_id in some if record_id not in cleared[i]) for i, some in rows.items()}
+    if any(more.values()):
+        with step(desk, batch.batch_id, signed=False) as made:
+            for intent in undoing:
+                if more[intent.intent_id]:
+                    made.note(events.OptOutIntended(by="undo", rows=more[intent.intent_id]), intent)
+
+
 def _opt_out(desk: Desk, batch: Batch, undoing: Sequence[Intent]) -> int:
     """Write the opt-outs to Salesforce; returns how many people are still to be written."""
     rows = _rows(desk, undoing)
+    _announce(desk, batch, undoing, rows)
     every = sorted({row for some in rows.values() for row in some})
     answers = {a.record_id: a for a in desk.org.opt_out(every)} if every else {}
     failed = 0
-    with step(desk, batch.batch_id) as made:
+    with step(desk, batch.batch_id, signed=False) as made:
         for intent in undoing:
             said = [answers[record_id] for _, record_id in rows[intent.intent_id]]
             parts = tuple(events.RowAnswer(record_id=a.record_id, status=None, code=a.code or a.outcome) for a in said)

@@ -124,9 +124,9 @@ class PersonAborted(Event, action="person_aborted"):
 
 @dataclass(frozen=True, kw_only=True)
 class OptOutIntended(Event, action="opt_out_intended"):
-    """Before the request leaves: the sync, an undo or an unsubscribe made here is to opt these records out."""
+    """Before the request leaves: the sync, an undo, an unsubscribe made here or a batch that turns back is to opt these records out."""
 
-    by: Literal["sync", "undo", "unsubscribe"]
+    by: Literal["sync", "undo", "unsubscribe", "batch"]
     rows: tuple[str, ...]
 
 
