@@ -20,7 +20,8 @@ test: .venv/installed ## everything: pytest, strict nbval over notebooks/, paper
 
 # The tests that are run a second time with the register in PostgreSQL.
 REGISTER := store_records store_mismatches store_leases store_operators store_trail_log store_review pull push nightly resubscription \
-	worker attacks attacks_sync attacks_intake intake intake_consents intake_named two_operators person_accounts preview
+	worker attacks attacks_sync attacks_intake intake intake_consents intake_named two_operators person_accounts preview \
+	another_org changed_fields clocks former_addresses key_trouble withdrawal
 
 lab: .venv/installed ## JupyterLab on your workspace (WORKBENCH_HOME, else the one this folder is in)
 	@$(BIN)/workbench lab
