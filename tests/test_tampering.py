@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from trail_samples import FORGERIES
 
 from workbench import verify_trail
 
-TIMES = 100
+TIMES = int(os.environ.get("FORGERIES", "100"))
 SOAK = 1000
 NEED_A_CHECKPOINT = {
     "cut_the_tail_and_its_checkpoints",

@@ -103,7 +103,7 @@ def left_alone(parent: ast.AST, name: str, child: ast.AST) -> bool:
         return True
     if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]) == "__all__":
         return True
-    if isinstance(child, ast.Assign) and ast.unparse(child.value).startswith(("Literal[", "Callable[")):
+    if isinstance(child, ast.Assign) and ast.unparse(child.value).startswith(("Literal[", "Callable[", "tuple[")):
         return True
     if name == "decorator_list" and ast.unparse(child).startswith("dataclass"):
         return True

@@ -36,6 +36,7 @@ from mutants.operators import Mutant
 MEMORY = 6 << 30  # bytes of addresses; a mistake that eats all memory ends here
 STOPPED = ("timeout", "crashed")
 SOAKING = 3  # times the processor time that the tests take unharmed, before a mistake counts as one that never ends
+FORGERIES = 5  # of each kind
 EXAMPLES = 20  # of each property: fewer than it is held against otherwise, so at worst a mistake counts as unnoticed that isn't
 SPARE = 5  # seconds on top of that
 PATIENCE = 600  # seconds on the clock, for one that sleeps
@@ -91,6 +92,7 @@ class Collected:
 def collect(target: Target, then: Callable[[list[pytest.Item]], None], seconds: dict[str, float], folder: str) -> int:
     """Load and collect the tests of a target in this process, and do something with them; pytest's exit code."""
     hypothesis.settings.load_profile("mutants")
+    os.environ["FORGERIES"] = str(FORGERIES)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # for this process: half of the time would be theirs
     options = ["-q", "--tb=native", "--assert=plain", "-p", "no:cacheprovider", "-m", "not slow", f"--basetemp={folder}"]
     return int(pytest.main([*options, *target.tests], plugins=[Collected(then, seconds)]))
