@@ -280,6 +280,31 @@ def test_a_record_that_spells_the_address_with_accents_apart_is_the_persons(worl
     assert w.wb.run(batch).done == 0, "there is a record, and an opt-out, that the plan does not know"
 
 
+def test_right_after_an_undo_the_register_knows_how_salesforce_stands(anna) -> None:
+    world, person = anna
+    batch = approved(world, person)
+    world.wb.run(batch)
+    world.wb.undo(batch)
+    assert world.wb.forecast().empty, "nothing is left for tonight"
+
+
+def test_an_undo_believes_what_it_reads_and_no_answer(anna) -> None:
+    world, person = anna
+    batch = approved(world, person)
+    world.wb.run(batch)
+    opt_out = world.wb.org.opt_out
+
+    def pretend(rows):
+        return tuple(RowAnswer(record_id=record_id, outcome="done") for _, record_id in rows)
+
+    world.wb.org.opt_out = pretend  # type: ignore[method-assign]  # a mock: an org that says done and does nothing can't be had
+    assert world.wb.undo(batch).state == "finished"
+    assert states(world, batch) == {person: State.UNDOING}
+    world.wb.org.opt_out = opt_out  # type: ignore[method-assign]  # as it was
+    assert world.wb.undo(batch).undone == 1
+    assert all(world.flags(lead_id(1), contact_id(1)).values())
+
+
 def named_on_the_trail(world: World, record_id: str) -> bool:
     with world.wb.store.read() as tx:
         return any(record_id.encode() in (e.payload or b"") for e in trail_log.events(tx))

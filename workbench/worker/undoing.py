@@ -8,7 +8,7 @@ from workbench.desk import Desk, read_people
 from workbench.errors import BatchError, NotAllowedError
 from workbench.org import OrgError
 from workbench.resubscription import MOST_ATTEMPTS, ROWS_A_READING, Batch, Intent, State, groups, known_ids, linked_rows, living
-from workbench.store import batches, mismatches, operators, people
+from workbench.store import batches, mismatches, operators, people, records
 from workbench.trail import events
 from workbench.worker.course import Outcome, only_here
 from workbench.worker.running import outcome_of
@@ -129,15 +129,28 @@ def _opt_out(desk: Desk, batch: Batch, undoing: Sequence[Intent]) -> int:
     _announce(desk, batch, undoing, rows)
     every = sorted({row for some in rows.values() for row in some})
     answers = {a.record_id: a for a in desk.org.opt_out(every)} if every else {}
+    still_mailed = _still_mailed(desk, [record_id for _, record_id in every])
     failed = 0
     with step(desk, batch.batch_id, signed=False) as made:
         for intent in undoing:
             said = [answers[record_id] for _, record_id in rows[intent.intent_id]]
             parts = tuple(events.RowAnswer(record_id=a.record_id, status=None, code=a.code or a.outcome) for a in said)
-            if all(a.outcome in ("done", "gone") for a in said):
+            if still_mailed.isdisjoint(record_id for _, record_id in rows[intent.intent_id]):
                 made.move(intent, State.UNDONE, expected=[State.UNDOING], cause="undone")
                 made.note(events.OptOutWritten(rows=parts), intent)
             else:
                 failed += 1
                 made.note(events.OptOutFailed(cause="not_written", rows=parts), intent)
     return failed
+
+
+def _still_mailed(desk: Desk, record_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the records that are not opted out, read back: an answer is not believed, and the register learns how they stand."""
+    found: set[str] = set()
+    for i in range(0, len(record_ids), ROWS_A_READING):
+        asked_at = desk.clock()
+        reading = desk.org.read(record_ids=record_ids[i : i + ROWS_A_READING], addresses=[], history=True)
+        found.update(record_id for record_id, row in living(reading.rows).items() if not all(row.opt_outs.values()))
+        with desk.store.write() as tx:
+            records.store_reading(tx, reading, seen_at=desk.clock(), asked_at=asked_at)
+    return frozenset(found)
