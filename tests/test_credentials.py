@@ -15,7 +15,7 @@ from keyring.errors import KeyringError, PasswordDeleteError
 from workbench.cli.app import run
 from workbench.credentials import credentials_for, keep_credentials, keep_token
 from workbench.errors import InputError, SettingsError
-from workbench.org import OrgError
+from workbench.org import OrgError, OrgUnreachableError
 from workbench.scratch_org.process import ScratchOrg, start_scratch_org
 from workbench.settings import KEYRING_SERVICE, OrgSettings
 
@@ -106,7 +106,8 @@ def test_an_entry_that_can_not_be_read_is_one_sentence(ring: Ring, text: str) ->
 def test_a_running_scratch_org_needs_no_credentials(ring: Ring, scratch: ScratchOrg) -> None:
     found = credentials_for(OrgSettings(kind="scratch", url=scratch.url))
     assert (found.client_id, found.client_secret) == (scratch.client_id, scratch.client_secret)
-    assert credentials_for(OrgSettings(kind="scratch", url="http://127.0.0.1:1")).client_id == ""
+    with pytest.raises(OrgUnreachableError, match=r"No scratch org is running at http://127\.0\.0\.1:1"):
+        credentials_for(OrgSettings(kind="scratch", url="http://127.0.0.1:1"))
 
 
 def test_accepted_credentials_are_kept(ring: Ring, scratch: ScratchOrg) -> None:

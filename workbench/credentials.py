@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.errors import InputError, SettingsError
-from workbench.org import OrgIdentity
+from workbench.org import OrgIdentity, OrgUnreachableError
 from workbench.salesforce import OrgCredentials, Route, SalesforceOrg
 from workbench.salesforce.transport import origin_of
 from workbench.scratch_org import logins
@@ -31,6 +31,7 @@ def credentials_for(org: OrgSettings) -> OrgCredentials:
 
     Raises:
         SettingsError: the keyring holds something that can't be read, or a private key is named without client and user.
+        OrgUnreachableError: no scratch org of this computer runs at the workspace's address.
     """
     env = {name: os.environ.get(f"WORKBENCH_{name}", "") for name in NAMES}
     key_file = os.environ.get(KEY_FILE, "")
@@ -51,8 +52,18 @@ def credentials_for(org: OrgSettings) -> OrgCredentials:
         return given if key_file else replace(given, username="")
     if env["PASSWORD"] and given.username:
         return replace(given, client_id="", client_secret="", password=env["PASSWORD"], security_token=env["SECURITY_TOKEN"])
-    kept = dict(zip(("client_id", "client_secret"), logins.find(org.url), strict=True)) if org.kind == "scratch" else _kept(org)
+    kept = _of_scratch_org(org.url) if org.kind == "scratch" else _kept(org)
     return replace(given, **{"client_id": "", "client_secret": "", "username": "", **kept})
+
+
+def _of_scratch_org(url: str) -> dict[str, str]:
+    client_id, client_secret = logins.find(url)
+    if not client_id:
+        raise OrgUnreachableError(
+            f"No scratch org is running at {url}.",
+            "Start one with `workbench scratch-org serve`, and see `url` in workbench.toml.",
+        )
+    return {"client_id": client_id, "client_secret": client_secret}
 
 
 def route_of(org: OrgSettings) -> Route:
