@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from workbench.cli.output import table_text
 from workbench.cli.session import split
 from workbench.cli.talk import sentence
 from workbench.errors import InputError
+from workbench.store import people
 
 ADA, BEA = "ada@example.org", "bea@example.net"
 CONTRACT = {
@@ -305,3 +307,28 @@ def test_the_first_ctrl_c_stops_a_batch_softly_and_the_second_at_once(capsys: py
         assert "Stopping after the people in hand" in capsys.readouterr().err
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_withdrawal_tells_salesforce_at_once_or_says_that_the_sync_will(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    from test_worker import approved
+
+    with ada.wb.store.read() as tx:
+        (person,) = people.by_address(tx, ADA)
+    assert ada.wb.run(approved(ada, person.person_id)).done == 1
+    consent = ada.wb.consents(ADA).consent_id[0]
+    assert run(["consent", "withdraw", consent, "--method", "email"]) == 0
+    assert "unsubscribed in the register. 1 Salesforce records opted out." in capsys.readouterr().err
+    assert all(ada.flags(lead_id(1)).values())
+
+
+def test_a_withdrawal_that_a_later_consent_outlives_says_so(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    from test_worker import approved
+
+    with ada.wb.store.read() as tx:
+        (person,) = people.by_address(tx, ADA)
+    assert ada.wb.run(approved(ada, person.person_id)).done == 1
+    earlier = ada.consent(person.person_id, given_at=CONSENTED - timedelta(days=60))
+    at = (CONSENTED - timedelta(days=30)).isoformat()
+    assert run(["consent", "withdraw", earlier, "--method", "email", "--at", at]) == 0
+    assert "a consent that was given later stands" in capsys.readouterr().err
+    assert not any(ada.flags(lead_id(1)).values())
