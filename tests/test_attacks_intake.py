@@ -13,7 +13,7 @@ from test_worker import REASON, open_episodes, ran
 from workbench.bench import Workbench
 from workbench.errors import BatchError, InputError
 from workbench.settings import Settings
-from workbench.store import people
+from workbench.store import consents, people
 
 CONSENT_HEAD = "Email,Purpose,Notice Version,Jurisdiction,Method,Evidence,Given At,State,Withdrawn At\n"
 CONSENT = "anna@example.com,sales_email,2026-05,GB,"
@@ -247,3 +247,19 @@ def test_a_consent_from_the_future_is_not_taken_and_a_refusal_is(world: Worlds, 
         w.consent(person, given_at=datetime.now(UTC) + 24 * HOUR)
     assert list(w.wb.consents(person).consent_id) == [sound], "it stands before no sound one"
     assert w.wb.import_consents(consents_file(tmp_path, "2.csv", f"paper,f.pdf,{later},refused,"), tmp_path).imported == 1
+
+
+def test_a_row_that_completes_a_consent_is_not_passed_over_in_silence(world: Worlds, tmp_path: Path) -> None:
+    w = opted_out(world)
+    person = w.person("anna@example.com")
+    (tmp_path / "f.pdf").write_bytes(b"%PDF-1.7 f")
+    w.wb.import_consents(consents_file(tmp_path, "1.csv", GIVEN), tmp_path)
+    again = w.wb.import_consents(consents_file(tmp_path, "2.csv", GIVEN), tmp_path)
+    assert (again.unchanged, again.problems, again.verdicts[0].reason) == (1, (), "")
+    text = (tmp_path / "1.csv").read_text(encoding="utf-8").replace("2026-05", "2026-06")
+    other = w.wb.import_consents(csv(tmp_path, "3.csv", text), tmp_path)
+    assert other.unchanged == 1
+    assert "on file with other values" in other.verdicts[0].reason
+    assert other.problems == (f"line 2: {other.verdicts[0].reason}.",)
+    with w.wb.store.read() as tx:
+        assert [c.notice_version for c in consents.of_people(tx, [person])[person]] == ["2026-05"]

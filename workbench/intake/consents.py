@@ -30,6 +30,8 @@ from workbench.store.suppression import STAYS_OUT
 from workbench.trail.event import Event
 from workbench.trail.events import ConsentRecorded, EvidenceStored
 
+OURS = frozenset({"consent_id", "recorded_at", "recorded_by", "schema_version"})
+"""What a record says about itself rather than about the person's act."""
 AppendPersonEvent = Callable[[Transaction, Event, str], object]
 """Puts an event about the person with this id on the trail within the transaction ("" where it is about no one)."""
 
@@ -88,6 +90,7 @@ def _look_at_evidence(source: SourceFile, reader: Reader, shelf: Shelf) -> None:
                 shelf.look_at(name)
 
 
+OTHERWISE = "this consent is on file with other values, and stays as it is; `workbench consent renew` takes what is new"
 TO_COME = "the consent is dated later than now; correct the date or its time zone"
 Identity = tuple[str, datetime | None, str, str, frozenset[str]]
 TakenBack = tuple[Identity, str, datetime | None, str]
@@ -102,7 +105,7 @@ class _Desk:
     shelf: Shelf
     verdicts: list[RowVerdict] = field(default_factory=list)
     _accepted: list[Consent] = field(default_factory=list)
-    _known: dict[str, set[Identity | TakenBack]] = field(default_factory=lambda: defaultdict(set))
+    _known: dict[str, set[Identity | TakenBack | int]] = field(default_factory=lambda: defaultdict(set))
     _looked_up: set[str] = field(default_factory=set)
 
     def judge(self, rows: list[Row]) -> None:
@@ -156,7 +159,10 @@ class _Desk:
             return
         if _news(consent) in self._known[person_id]:
             self.run.tally.unchanged += 1
-            self.verdicts.append(RowVerdict(line=row.row.line, outcome="unchanged", person_id=person_id))
+            reason = "" if _said(consent) in self._known[person_id] else OTHERWISE
+            if reason:
+                self.run.tally.note(row.row.line, reason)
+            self.verdicts.append(RowVerdict(line=row.row.line, outcome="unchanged", person_id=person_id, reason=reason))
             return
         self._known[person_id] |= _said_by(consent)
         self._accepted.append(consent)
@@ -206,8 +212,14 @@ def _news(consent: Consent) -> Identity | TakenBack:
     return identity, consent.state, consent.withdrawn_at, consent.withdrawal_method
 
 
-def _said_by(consent: Consent) -> set[Identity | TakenBack]:
-    return {_identity(consent), _news(consent)}
+def _said(consent: Consent) -> int:
+    """All that the person's consent says, whoever recorded it and when, in one number."""
+    document = consents.to_document(consent)
+    return hash(repr({name: value for name, value in document.items() if name not in OURS}))
+
+
+def _said_by(consent: Consent) -> set[Identity | TakenBack | int]:
+    return {_identity(consent), _news(consent), _said(consent)}
 
 
 def _stored(evidence: Evidence) -> EvidenceStored:
