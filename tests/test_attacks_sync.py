@@ -38,7 +38,8 @@ def test_a_new_opt_out_of_a_record_deleted_since_is_not_taken_for_an_outdated_on
     p = w.person("anna@example.com", salesforce_ids=[full(lead_id(1))])
     now = datetime.now(UTC)
     end_of_day = now.replace(hour=23, minute=59, second=59)
-    day = {"given_at": end_of_day, "given_at_precision": "day", "double_opt_in_at": now - timedelta(minutes=10)}
+    confirmed = max(now - timedelta(minutes=10), now.replace(hour=0, minute=0, second=0, microsecond=0))  # on that day
+    day = {"given_at": end_of_day, "given_at_precision": "day", "double_opt_in_at": confirmed}
     w.consent(p, **(day if how == "day" else {}))
     assert ran(w, p).done == 1
     w.org.control("/history", {"tracking": how != "untracked"})
