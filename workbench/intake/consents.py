@@ -133,8 +133,9 @@ class _Desk:
             digests = tuple(e.sha256 for e in consent.evidence)
             event = ConsentRecorded(consent_id=consent.consent_id, record=consents.to_document(consent), evidence=digests)
             append_event(run.tx, event, consent.person_id)
-        for some in in_chunks(iter(sorted({c.person_id for c in self._accepted if _is_taken_back(c)}))):
-            people.restate(run.tx, some)  # a new version: a plan made before must not be carried out
+        ended = {c.person_id for c in self._accepted if _is_taken_back(c) and c.taken_back_at is None}
+        for some in in_chunks(iter(sorted(ended))):
+            people.restate(run.tx, some)  # a new version, as who took one back gets below: no plan made before is carried out
 
         def append(tx: Transaction, event: Event, *, person_id: str | None = None) -> object:
             return append_event(tx, event, person_id or "")

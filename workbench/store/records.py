@@ -205,35 +205,41 @@ def bind_org(tx: Transaction, org_id: str) -> None:
 
 def org_of(tx: Transaction) -> str | None:
     """The id of the org that this register belongs to; None before anything was asked of one."""
-    bound = tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == OWN_ORG)).scalar()
     first = sa.select(_snap.c.org_id).order_by(_snap.c.started_at, _snap.c.snapshot_id).limit(1)
-    return bound or tx.execute(first).scalar()  # registers from before the note know it from their first pull
+    return _setting(tx, OWN_ORG) or tx.execute(first).scalar()  # registers from before the note know it from their first pull
 
 
 def remember_own_user(tx: Transaction, user_id: str) -> None:
     """Note that we are logged in to the org as this user: what it changed, we did."""
     users = own_users(tx)
     if user_id and user_id not in users:
-        insert = _insert(tx, s.setting).values(name=OWN_USERS, value=json.dumps(sorted({*users, user_id})))
-        tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value}))
+        _keep_setting(tx, OWN_USERS, json.dumps(sorted({*users, user_id})))
 
 
 def remember_fields(tx: Transaction, fields: Iterable[str]) -> None:
     """Note that every record was read with these opt-out fields."""
-    insert = _insert(tx, s.setting).values(name=FIELDS_READ, value=json.dumps(sorted(fields)))
-    tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value}))
+    _keep_setting(tx, FIELDS_READ, json.dumps(sorted(fields)))
 
 
 def fields_read(tx: Transaction) -> frozenset[str]:
     """The opt-out fields of the last full reading; none where none is noted."""
-    value = tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == FIELDS_READ)).scalar()
+    value = _setting(tx, FIELDS_READ)
     return frozenset(json.loads(value)) if value else frozenset()
 
 
 def own_users(tx: Transaction) -> frozenset[str]:
     """The org users that we have ever been logged in as."""
-    value = tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == OWN_USERS)).scalar()
+    value = _setting(tx, OWN_USERS)
     return frozenset(json.loads(value)) if value else frozenset()
+
+
+def _setting(tx: Transaction, name: str) -> str | None:
+    return tx.execute(sa.select(s.setting.c.value).where(s.setting.c.name == name)).scalar()
+
+
+def _keep_setting(tx: Transaction, name: str, value: str) -> None:
+    insert = _insert(tx, s.setting).values(name=name, value=value)
+    tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value}))
 
 
 def rows_by_ids(tx: Transaction, record_ids: Iterable[str]) -> dict[str, OrgRow]:

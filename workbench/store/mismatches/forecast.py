@@ -20,6 +20,7 @@ from workbench.store.mismatches.sides import (
     left_behind,
     link,
     live,
+    not_fully_opted_out,
     p,
     record,
     subscribed,
@@ -49,7 +50,7 @@ def forecast(tx: Transaction, *, resubscribed: Iterable[str] = ()) -> tuple[Chan
 
 def left_with_former_address(tx: Transaction, person_id: str) -> tuple[str, ...]:
     """Living records, opted out or not, that kept a former address of the person and are nobody else's now; ids in order."""
-    query = former_records([record.c.record_id]).where(p.c.person_id == person_id, left_behind()).distinct()
+    query = former_records(sa.select(record.c.record_id)).where(p.c.person_id == person_id, left_behind()).distinct()
     return tuple(tx.execute(query.order_by(record.c.record_id)).scalars())
 
 
@@ -161,16 +162,14 @@ class _World:
 
     def former(self) -> dict[str, str]:
         """Records not, or only partly, opted out that kept a former address of an unsubscribed person and are nobody else's now."""
-        query = former_records([record.c.record_id, sa.func.min(p.c.person_id).label("person_id")])
-        query = query.where(self.unsubscribed, left_behind(), ~record.c.opted_out | record.c.fields_differ)
+        query = former_records(sa.select(record.c.record_id, sa.func.min(p.c.person_id).label("person_id")))
+        query = query.where(self.unsubscribed, left_behind(), not_fully_opted_out(record))
         found = query.group_by(record.c.record_id).order_by(record.c.record_id)
         return {row.record_id: row.person_id for row in self.tx.execute(found)}
 
     def suppressed(self) -> tuple[str, ...]:
         """Records of people who were erased that are not, or only partly, opted out."""
-        query = sa.select(record.c.record_id).where(
-            suppressed(record), live(record), ~record.c.opted_out | record.c.fields_differ
-        )
+        query = sa.select(record.c.record_id).where(suppressed(record), live(record), not_fully_opted_out(record))
         return tuple(self.tx.execute(query.order_by(record.c.record_id)).scalars())
 
     def targets(self) -> dict[str, _Target]:

@@ -78,10 +78,15 @@ def unsubscribed_since(person: sa.FromClause) -> sa.ColumnElement[datetime]:
     return mine.correlate(person).scalar_subquery()
 
 
-def former_records(fields: Sequence[Any]) -> sa.Select[Any]:
-    """Living records with a former address of a person whom neither a link nor the present address ties to them: some columns."""
+def not_fully_opted_out(r: Record) -> Condition:
+    """At least one of the record's opt-out fields is not set."""
+    return ~r.c.opted_out | r.c.fields_differ
+
+
+def former_records(query: sa.Select[Any]) -> sa.Select[Any]:
+    """A query's columns of living records with a former address of a person whom no link and no present address ties to them."""
     tied = sa.exists().where(link.c.person_id == p.c.person_id, link.c.record_id == record.c.record_id)
-    query = sa.select(*fields).select_from(address_change).join(p, p.c.person_id == address_change.c.person_id)
+    query = query.select_from(address_change).join(p, p.c.person_id == address_change.c.person_id)
     query = query.join(record, record.c.email == address_change.c.old_email)
     return query.where(active, live(record), record.c.email != p.c.email, ~tied)
 

@@ -17,6 +17,7 @@ from workbench.store.mismatches.sides import (
     link,
     live,
     named,
+    not_fully_opted_out,
     opted_out_at,
     p,
     record,
@@ -86,10 +87,9 @@ def former_address() -> Query:
     r, change = record, s.address_change
     detail = text(named(r), " has a former address of the person: the person is ", _state(unsubscribed), ", the record is ", _state(r.c.opted_out), ".")  # fmt: skip
     since = sa.func.max(change.c.changed_at)
-    tonight = unsubscribed & left_behind() & (~r.c.opted_out | r.c.fields_differ)
+    tonight = unsubscribed & left_behind() & not_fully_opted_out(r)
     forecast = sa.case((tonight, m.TONIGHT_FORMER_ADDRESS), else_=m.FORMER_ADDRESS)
-    columns = finding("address_changed", p.c.person_id, r.c.record_id, detail, forecast, since).selected_columns
-    found = former_records(list(columns))
+    found = former_records(finding("address_changed", p.c.person_id, r.c.record_id, detail, forecast, since))
     return found.group_by(p.c.person_id, p.c.unsubscribed_at, p.c.erased_at, r.c.record_id, r.c.object, r.c.opted_out)
 
 
