@@ -26,6 +26,14 @@ from workbench.reports.tables import csv_text, harmless, plain
 from workbench.scratch_org import start_scratch_org
 
 ADA, BEA, EVE = "ada@example.org", "bea@example.net", "<img/src=x/onerror=alert(1)>@example.org"
+TEMPLATES = [
+    "consent-register",
+    "mismatch-review",
+    "monthly-compliance",
+    "person-history",
+    "resubscription-audit",
+    "trail-verification",
+]
 PERIOD = {"since": "2026-01-01", "until": "2100-01-01"}
 
 
@@ -82,6 +90,16 @@ class Page(HTMLParser):
             "the parameter personal_data is none of its words",
         ),
         ("mismatch-review", {"only_over_limit": "perhaps"}, "the parameter only_over_limit is not yes or no"),
+        *(
+            ("monthly-compliance", {"month": bad}, "the parameter month is not a month")
+            for bad in ("2016", "2026-13", "2026-10-01", "10/2026", 202610, "2026-1", "")
+        ),
+        *(
+            ("person-history", {"person": bad}, "the parameter person is not a person's id")
+            for bad in (ADA, "", "01a21adb", '"); import os #', 7)
+        ),
+        ("person-history", {}, "the report person-history needs the parameter person"),
+        ("consent-register", {"expiring_within_days": "soon"}, "the parameter expiring_within_days is not a whole number"),
         ("mismatch-review", {"kind": "boredom"}, "the parameter kind is none of its words"),
     ],
 )
@@ -116,7 +134,7 @@ def test_whole_numbers() -> None:
 
 def test_templates_hold_no_logic_and_no_outputs() -> None:
     found = reports.templates()
-    assert [t.name for t in found] == ["mismatch-review", "resubscription-audit"]
+    assert [t.name for t in found] == TEMPLATES
     for template in found:
         cells = json.loads(template.path.read_text(encoding="utf-8"))["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
@@ -416,7 +434,7 @@ def test_the_command_line_lists_issues_and_verifies(
     world: Callable[..., World], audited: World, issued: reports.IssuedReport, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(["report", "list", "--format", "json"]) == 0
-    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["mismatch-review", "resubscription-audit"]
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == TEMPLATES
     assert command(["report", "list", "--issued", "--format", "json", "--workspace", str(audited.folder)]) == 0
     assert issued.report_id in capsys.readouterr().out
     assert command(["report", "verify", str(issued.html), "--workspace", str(audited.folder)]) == 0

@@ -134,6 +134,21 @@ class Audit:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         return table.assign(at=pd.to_datetime(table["at"], utc=True), seq=table["seq"].astype("int64"))
 
+    def tally(self) -> pd.DataFrame:
+        """How often each operator did what, by the signed leaves: operator, action, events (int), first_at, last_at (UTC)."""
+        import pandas as pd
+
+        found: dict[tuple[str, str], list[Any]] = {}
+        with self._desk.store.read() as tx:
+            for event in trail_log.events(tx):
+                header = read_leaf(event.leaf_bytes)
+                seen = found.setdefault((header.actor, header.action), [0, header.ts, header.ts])
+                seen[0], seen[2] = seen[0] + 1, header.ts
+        rows = [(*who, *seen) for who, seen in sorted(found.items())]
+        table = pd.DataFrame(rows, columns=["operator", "action", "events", "first_at", "last_at"])
+        moments = {name: pd.to_datetime(table[name], utc=True) for name in ("first_at", "last_at")}
+        return table.assign(**moments, events=table["events"].astype("int64"))
+
     def checkpoint(self) -> str:
         """Sign the trail as it stands and return the note. An idle trail gets an event first, so that silence shows.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from workbench.bench.opened import Opened
 from workbench.errors import InputError, NotAllowedError
 from workbench.org import OrgIdentity
 from workbench.settings import rewrite, with_register
-from workbench.store import consents, operators, people, reports
+from workbench.store import consents, figures, operators, people, reports
 from workbench.store.database import Store, Transaction
 from workbench.store.reports import ReportRow
 from workbench.trail import events
@@ -48,6 +50,13 @@ class Keeping(Opened):
         from workbench import health
 
         return health.numbers(self._desk)
+
+    def figures(self, bounds: Sequence[datetime]) -> pd.DataFrame:
+        """What happened from each of these moments (aware) to the next: since (UTC), then the numbers `store.figures.FIGURES` (int64)."""
+        with self.store.read() as tx:
+            spans = figures.between(tx, bounds)
+        rows = [{"since": since, **span} for since, span in zip(bounds, spans, strict=False)]
+        return views.frame(rows, ("since", *figures.FIGURES)).astype(dict.fromkeys(figures.FIGURES, "int64"))
 
     def login(self, *, client_id: str, client_secret: str) -> OrgIdentity:
         """Try credentials and keep them in the operating system's keyring.

@@ -5,8 +5,8 @@ The types come from the template's own ``parameters`` cell, one line a parameter
     since: "date"  # first day of the period
     personal_data: "full | masked | counts" = "masked"  # how people are shown
 
-A parameter without a value is required. Kinds: ``date``, ``int``, ``bool``, or the words to choose from. There is no free text:
-what papermill writes into a notebook is code.
+A parameter without a value is required. Kinds: ``date``, ``month``, ``int``, ``bool``, ``id`` (a person's), or the words to choose
+from. There is no free text: what papermill writes into a notebook is code, and an address does not belong into a parameter.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any
 from workbench.errors import ReportError
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])", re.ASCII)
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 ADVICE = "`workbench report list` shows each report's parameters."
@@ -31,7 +33,7 @@ PERIOD = ("since", "until")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a template: its name, kind (``date``, ``int``, ``bool``, ``choice``), and what it is for."""
+    """One parameter of a template: its name, kind (``date``, ``month``, ``int``, ``bool``, ``id``, ``choice``), and what it is for."""
 
     name: str
     kind: str
@@ -136,7 +138,7 @@ def _parameter(line: str) -> Parameter:
 
 
 def _value(parameter: Parameter, given: Any) -> Any:
-    reader = {"date": _day, "int": _whole, "bool": _flag, "choice": _word}[parameter.kind]
+    reader = {"date": _day, "month": _month, "int": _whole, "bool": _flag, "id": _id, "choice": _word}[parameter.kind]
     return reader(parameter, given)
 
 
@@ -149,6 +151,18 @@ def _day(parameter: Parameter, given: Any) -> str:
     except ValueError:
         pass
     raise ReportError(f"the parameter {parameter.name} is not a day", "Write it as 2026-11-02.")
+
+
+def _month(parameter: Parameter, given: Any) -> str:
+    if isinstance(given, str) and MONTH.fullmatch(given):
+        return given
+    raise ReportError(f"the parameter {parameter.name} is not a month", "Write it as 2026-10.")
+
+
+def _id(parameter: Parameter, given: Any) -> str:
+    if isinstance(given, str) and ID.fullmatch(given):
+        return given
+    raise ReportError(f"the parameter {parameter.name} is not a person's id", "`workbench people` lists them; an address is none.")
 
 
 def _whole(parameter: Parameter, given: Any) -> int:

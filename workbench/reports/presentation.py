@@ -69,31 +69,39 @@ class Facts(Shown):
 
 @dataclass(frozen=True)
 class Table(Shown):
-    """Rows under named columns. ``name`` is the CSV file's, which also has the columns ``more``; ``empty`` the sentence for no rows."""
+    """Rows under named columns. ``name`` is the CSV file's, which also has the columns ``more``; ``empty`` the sentence for no rows.
+
+    ``shown`` is how many rows the page shows.
+    """
 
     name: str
     columns: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
     empty: str = "None."
     more: Sequence[str] = ()
+    shown: int = SHOWN_ROWS
 
     def html(self) -> str:
         """A table with a caption and column headers, or the sentence for none."""
         if not self.rows:
             return f'<p class="none">{_text(self.empty)}</p>'
-        head = "".join(f'<th scope="col">{_text(name)}</th>' for name in self.columns)
-        body = "".join(self._row(row) for row in self.rows[:SHOWN_ROWS])
+        head = "".join(self._heading(name) for name in self.columns)
+        body = "".join(self._row(row) for row in self.rows[: self.shown])
         caption = f"{self.title}: {_count(len(self.rows))}"
         table = f"<table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="scroll">{table}</div>{self._rest()}'
+
+    def _heading(self, name: str) -> str:
+        number = ' class="number"' if _is_number(self.rows[0].get(name)) else ""
+        return f'<th scope="col"{number}>{_text(name)}</th>'
 
     def _row(self, row: Mapping[str, Any]) -> str:
         return f"<tr>{''.join(_cell(row.get(name)) for name in self.columns)}</tr>"
 
     def _rest(self) -> str:
-        if len(self.rows) <= SHOWN_ROWS:
+        if len(self.rows) <= self.shown:
             return ""
-        return f'<p class="none">The first {SHOWN_ROWS} of {len(self.rows)} rows; all of them are in tables/{_text(self.name)}.csv.</p>'
+        return f'<p class="none">The first {self.shown} of {len(self.rows)} rows; all of them are in tables/{_text(self.name)}.csv.</p>'
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         data, _ = super()._repr_mimebundle_(include, exclude)
@@ -159,7 +167,7 @@ def day(value: Any) -> str:
 def _cell(value: Any) -> str:
     text = plain_text(value)
     kind = ""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if _is_number(value):
         kind = ' class="number"'
     elif len(text) <= SHORT or (len(text) <= LONG_WORD and not BREAKS.search(text)):
         kind = ' class="one"'
@@ -170,6 +178,10 @@ def _cell(value: Any) -> str:
     elif any(len(word) > LONG_WORD for word in BREAKS.split(text)):
         kind = ' class="long"'
     return f"<td{kind}>{_text(text)}</td>"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _count(rows: int) -> str:

@@ -9,11 +9,16 @@ from workbench.trail import parse_checkpoint
 
 if TYPE_CHECKING:
     from workbench.bench import Workbench
+    from workbench.trail import TrailVerdict
 
 
 def trail_verdict(wb: Workbench) -> Facts:
     """The whole trail verified now: intact or not, how many events, and every problem in its own sentence."""
-    verdict = wb.trail.verify()
+    return verdict_facts(wb.trail.verify())
+
+
+def verdict_facts(verdict: TrailVerdict) -> Facts:
+    """What a verification found."""
     values: dict[str, object] = {"Trail": "intact" if verdict.ok else "does not verify", "Events": verdict.events}
     values["Covered by the last checkpoint"] = verdict.size
     values |= {f"Problem {number}": problem for number, problem in enumerate(verdict.problems, start=1)}
