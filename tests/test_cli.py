@@ -33,7 +33,7 @@ CONTRACT = {
     "access-report": (), "erase": (),
     "batch": ("propose", "show", "approve", "run", "resume", "undo", "list", "cancel", "worklist"),
     "report": ("list", "run", "verify"), "trail": ("verify", "export", "excerpt", "checkpoint", "timestamp", "proof", "check", "rotate-key"),
-    "operator": ("list", "grant", "revoke"), "store": ("upgrade", "copy"),
+    "operator": ("list", "grant", "revoke"), "store": ("upgrade", "copy", "roles"),
 }  # fmt: skip
 
 

@@ -153,15 +153,27 @@ class Audit:
         """Sign the trail as it stands and return the note. An idle trail gets an event first, so that silence shows.
 
         Raises:
+            NotAllowedError: the login to the database has no role that signs.
             StoreError: the register can't be written.
         """
         with self._desk.store.write() as tx:
+            if not trail_log.may_sign(tx):
+                raise NotAllowedError(
+                    "this login's database role signs no checkpoints",
+                    "The sync signs every night; or ask who has the role signer.",
+                )
             if any(size == trail_log.size(tx) for size, _, _ in trail_log.checkpoints(tx)):
                 self._desk.trail.append(tx, events.CheckpointIdle())
             note = self._desk.trail.checkpoint(tx)
         if note is None:
             raise TrailError("this trail has no events yet")
         return note
+
+    def _up_to_date(self) -> str:
+        """A checkpoint of the trail as it stands, or the newest that there is for a login that may not sign."""
+        with self._desk.store.read() as tx:
+            signs = trail_log.may_sign(tx)
+        return self.checkpoint() if signs else self.newest_checkpoint()
 
     def keep_checkpoint(self, file: Path, note: str) -> bool:
         """Add a checkpoint to a file outside the workspace; False where it is its last one already.
@@ -225,6 +237,8 @@ class Audit:
     def export(self, folder: str | Path) -> Path:
         """Write the whole trail with its evidence files and a verifier to a new folder, for an auditor. Holds personal data.
 
+        Under a login that may not sign it is the trail up to the newest checkpoint: what nobody vouches for proves nothing.
+
         Raises:
             NotAllowedError: the operator has no role.
             TrailError: the folder exists already or can't be written.
@@ -239,10 +253,12 @@ class Audit:
             self._desk.trail.append(tx, events.TrailExported(events=trail_log.size(tx) + 1, evidence=len(digests)))
             self._desk.trail.checkpoint(tx)
         with self._desk.store.read() as tx:
+            notes = trail_log.checkpoints(tx)
+            until = trail_log.size(tx) if trail_log.may_sign(tx) else notes[-1][0]
             return write_export(
                 folder,
-                rows=(_row(e) for e in trail_log.events(tx)),
-                checkpoints=[note for _, note, _ in trail_log.checkpoints(tx)],
+                rows=(_row(e) for e in trail_log.events(tx) if e.seq < until),
+                checkpoints=[note for _, note, _ in notes],
                 vkey=self._first_key(),
                 evidence={d: self._desk.evidence.path(d) for d in digests},
             )
@@ -258,7 +274,7 @@ class Audit:
         """
         with self._desk.store.read() as tx:
             operators.require_any(tx, self._desk.operator.name, what="an excerpt of the trail")
-        newest = parse_checkpoint(self.checkpoint()).size
+        newest = parse_checkpoint(self._up_to_date()).size
         held = [parse_checkpoint(note) for note in known]
         if not held or any(one.origin != self._desk.trail.signer.name or not 0 < one.size <= newest for one in held):
             raise TrailError("there is no checkpoint of this trail to begin at", "Name a file with checkpoints of this trail.")
@@ -279,7 +295,7 @@ class Audit:
         Raises:
             InputError: nobody, or several people, are named so.
         """
-        self.checkpoint()
+        self._up_to_date()
         with self._desk.store.read() as tx:
             person_id = people.find(tx, person).person_id
             notes = {size: note for size, note, _ in trail_log.checkpoints(tx)}

@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     store.callback()(_group)
     store.command("upgrade")(upgrade)
     store.command("copy")(copy)
+    store.command("roles")(roles)
     app.add_typer(store, name="store")
 
 
@@ -144,4 +145,22 @@ def copy(
         write(f"{name}\t{rows}\n")
     say(f"{sum(counts.values()):,} rows of {len(counts)} tables were copied, and every one was compared.")
     say("workbench.toml names the new database. The old register.db stays as it was and takes no further entries.")
+    return FINE
+
+
+def roles(ctx: typer.Context) -> int:
+    """Make the database's roles and print what each may do."""
+    from workbench.settings import find_workspace, read_settings
+    from workbench.store.database import Store
+    from workbench.store.roles import set_up
+
+    store = Store(read_settings(find_workspace(ctx.ensure_object(Session).workspace)).database)
+    try:
+        granted = set_up(store)
+    finally:
+        store.close()
+    for role, table, what in granted:
+        write(f"{role}\t{table}\t{what}\n")
+    made = sorted({role for role, _, _ in granted})
+    say(f"{len(made)} roles have {len(granted)} grants. Make each operator's login a member of one: {', '.join(made)}.")
     return FINE

@@ -137,9 +137,11 @@ class Roster:
     def write(self, tx: Transaction, *, now: datetime, by: str) -> None:
         """Put everything into the register."""
         imports.add_people(tx, [e.person for e in self.new()], at=now)
+        imports.add_address_changes(
+            tx, self._changes, at=now
+        )  # first: PostgreSQL lets no role change an address that is not kept
         imports.change_people(tx, [e.person for e in self._entries if e.changed and not e.new], at=now)
         imports.add_record_ids(tx, self._records)
-        imports.add_address_changes(tx, self._changes, at=now)
         imports.add_unsubscribes(tx, self._episodes, by=by)
 
     def _index(self, entry: Entry) -> None:

@@ -157,6 +157,8 @@ class Store:
         self._may_create = True
         try:
             with _plainly(), self.engine.connect().execution_options(workbench_write=True) as connection, connection.begin():
+                if self._door is postgresql:
+                    postgresql.as_owner(connection)
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         finally:
@@ -218,7 +220,20 @@ def _guarded(error: sa.exc.DBAPIError) -> StoreError | None:
         return StoreError("the audit trail can only be added to", "Nothing was changed.")
     if "never deleted" in str(error.orig):
         return StoreError("an unsubscribe can only be closed, never rewritten or deleted", "Nothing was changed.")
-    return None
+    return next((StoreError(*told) for said, told in OF_ROLES.items() if said in str(error.orig)), None)
+
+
+OF_ROLES = {
+    "the operator is not the login of this session": (
+        "the login to the database is not the operator's",
+        "Log in to the database under the operator's own name; whoever runs the database makes that login.",
+    ),
+    "what hides an opt-out of Salesforce": (
+        "Salesforce no longer shows an opt-out, and this database role may not take that in",
+        "Let the sync, or an administrator, run `workbench org pull` first.",
+    ),
+}
+"""What a guard of the roles refuses, in the words of `store.roles`: a sentence, and what to do."""
 
 
 def _silent(error: sa.exc.IntegrityError) -> sa.exc.IntegrityError:

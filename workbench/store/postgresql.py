@@ -61,10 +61,41 @@ def alone(engine: sa.Engine, name: str) -> Iterator[bool]:
             session.invalidate()  # so that the lock is let go of, also where the session is no longer there
 
 
+def owns(connection: sa.Connection) -> bool:
+    """Whether the tables are this login's to rebuild, and not only to use. Raises: DatabaseError."""
+    return bool(
+        connection.exec_driver_sql("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'person'::regclass").scalar()
+    )
+
+
 def compact(connection: sa.Connection) -> bool:
-    """Rewrite the tables without what was deleted; True. Raises: sqlalchemy's DatabaseError."""
+    """Rewrite the tables without what was deleted; True.
+
+    Raises:
+        StoreError: that is the owner's work.
+        DatabaseError: SQLAlchemy's.
+    """
+    if not owns(connection):
+        raise StoreError(
+            "the tables can only be rewritten by their owner",
+            "Ask whoever runs the database to run VACUUM FULL in it; what was erased may stand in its files until then.",
+        )
+    connection.rollback()
     connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM FULL")
     return True
+
+
+def as_owner(connection: sa.Connection) -> None:
+    """Go on as the owner of the register's tables until the transaction ends, where that is another role. Raises: DatabaseError."""
+    owner = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('alembic_version')"
+    name = connection.exec_driver_sql(owner).scalar()
+    if name not in (None, connection.exec_driver_sql("SELECT current_user").scalar()):
+        connection.exec_driver_sql(f"SET LOCAL ROLE {connection.dialect.identifier_preparer.quote_identifier(name)}")
+
+
+def signs(connection: sa.Connection) -> bool:
+    """Whether this login may put checkpoints on the trail. Raises: DatabaseError."""
+    return bool(connection.exec_driver_sql("SELECT has_table_privilege('trail_checkpoint', 'INSERT')").scalar())
 
 
 MEANINGS = {

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from workbench.org import FieldChange, OrgRow, Reading
 from workbench.person import new_id
-from workbench.store import incoming
+from workbench.store import incoming, postgresql
 from workbench.store import schema as s
 from workbench.store.database import Transaction, insert_many, portions
 
@@ -257,6 +257,8 @@ def any_stored(tx: Transaction) -> bool:
 
 def unindex(tx: Transaction) -> None:
     """Drop the indexes of the rows, which slow a first filling more than they help it; `index` makes them again at its end."""
+    if tx.dialect.name == "postgresql" and not postgresql.owns(tx):
+        return
     for one in _r.indexes:
         one.drop(tx, checkfirst=True)
 
