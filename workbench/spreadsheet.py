@@ -19,5 +19,5 @@ def restored(cell: str) -> str:
 
 
 def _runs(text: str) -> bool:
-    first = text[:1] if text[:1] in FORMULA_SIGNS else text.lstrip()[:1]
-    return bool(first) and first in FORMULA_SIGNS
+    """Whether the first character could start a formula, or the first one that is seen: blanks and invisible ones are passed over."""
+    return text[:1] in FORMULA_SIGNS or next((c for c in text if not c.isspace() and c.isprintable()), "") in FORMULA_SIGNS

@@ -13,11 +13,14 @@ from workbench.spreadsheet import harmless
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as CSV with a header line, UTF-8 text, lines ending in a line feed; texts made harmless (`harmless`)."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([harmless(name) for name in columns])
-    for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in columns])
-    return out.getvalue()
+    writer = csv.writer(out)  # its own line end, so that a cell with a lone carriage return is quoted: else a new row begins there
+    lines = []
+    for cells in ([harmless(name) for name in columns], *([_cell(row.get(name)) for name in columns] for row in rows)):
+        writer.writerow(cells)
+        lines.append(out.getvalue().removesuffix("\r\n") + "\n")
+        out.seek(0)
+        out.truncate()
+    return "".join(lines)
 
 
 def plain(value: Any) -> Any:
