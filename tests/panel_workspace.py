@@ -39,9 +39,11 @@ def invented(number: int) -> list[dict[str, str]]:
 
 
 @contextmanager
-def opened(folder: Path, *, number: int = 130) -> Iterator[tuple[Workbench, ScratchOrg]]:
-    """A workspace whose register holds the invented people, on a scratch org that holds those with a Salesforce id."""
-    people = invented(number)
+def opened(
+    folder: Path, *, number: int = 130, people: list[dict[str, str]] | None = None
+) -> Iterator[tuple[Workbench, ScratchOrg]]:
+    """A workspace whose register holds ``people`` (else ``number`` invented ones), on a scratch org with those who have an id."""
+    people = invented(number) if people is None else people
     leads = [_lead(p) for p in people if p["Salesforce ID"]]
     (folder / "org.jsonl").write_text("\n".join(json.dumps(lead) for lead in leads), encoding="utf-8")
     with (folder / "people.csv").open("w", encoding="utf-8", newline="") as file:
@@ -52,7 +54,7 @@ def opened(folder: Path, *, number: int = 130) -> Iterator[tuple[Workbench, Scra
         org.control("/clock", {"at": NOW.isoformat(), "frozen": True})
         with Workbench.init(folder / "workspace", kind="scratch", url=org.url, controller="Example Ltd") as wb:
             result = wb.import_people(folder / "people.csv")
-            assert (result.imported, result.rejected) == (number, 0), result.problems
+            assert (result.imported, result.rejected) == (len(people), 0), result.problems
             yield wb, org
 
 

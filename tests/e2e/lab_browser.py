@@ -1,10 +1,11 @@
-"""A real JupyterLab on a workspace and a real Chromium in front of it; both end with the test."""
+"""A real JupyterLab on a workspace and a real Chromium in front of it; both end with the test. And what every test there asks of them."""
 
 from __future__ import annotations
 
 import ctypes
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -16,13 +17,18 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+import pytest
+from panel_workspace import NOW, opened
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from workbench import lab
+from workbench import Workbench, lab
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60_000  # milliseconds; a limit, not a pause
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
@@ -132,3 +138,50 @@ def open_notebook(page: Page, name: str) -> None:
     page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .cw-panel", timeout=PATIENCE)
     failed = page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) [data-mime-type="application/vnd.jupyter.error"]')
     assert failed.count() == 0, failed.first.inner_text()
+
+
+@contextmanager
+def workspace_in_lab(folder: Path, **given: Any) -> Iterator[tuple[Page, Workbench, str]]:
+    """JupyterLab on a workspace of invented people (``given`` goes to `opened`) in Chromium: page, Workbench, address.
+
+    Fails at its end when the page raised an error, opened a dialog, or asked anybody but this machine for anything.
+    """
+    complaints: list[str] = []
+
+    def note_request(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            complaints.append(f"request: {url}")
+
+    with pytest.MonkeyPatch.context() as env:
+        env.setenv("WORKBENCH_CLOCK", NOW.isoformat())
+        env.setenv("WORKBENCH_NO_KEYRING", "1")
+        with opened(folder, **given) as (wb, _):
+            wb.pull()
+            with lab_server(wb.workspace) as address, chromium() as browser:
+                page = browser.new_page(viewport={"width": 1400, "height": 1000})
+                page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+                page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+                page.context.on("request", lambda request: note_request(request.url))
+                page.on("websocket", lambda socket: note_request(socket.url))
+                page.goto(address)
+                page.wait_for_selector(".jp-NotebookPanel", timeout=PATIENCE)
+                yield page, wb, address
+    assert not complaints
+
+
+def panel_of(page: Page) -> Locator:
+    """The panel of the notebook in front."""
+    return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .cw-panel")
+
+
+def status_is(page: Page, text: str | re.Pattern[str]) -> None:
+    """Wait until the panel's status line says this."""
+    expect(panel_of(page).get_by_role("status")).to_contain_text(text, timeout=PATIENCE)
+
+
+def keep(page: Page, name: str) -> None:
+    """A picture for whoever looks at the build; the panel is brought into view first."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    panel_of(page).evaluate("element => element.scrollIntoView({block: 'start'})")
+    page.screenshot(path=ARTIFACTS / f"{name}.png")

@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("playwright", reason="Playwright for Python is not installed")
 
-from lab_browser import PATIENCE, browser_path, chromium, command, lab_server, open_notebook
-from panel_workspace import NOW, opened
-from playwright.sync_api import Locator, Page, expect
+from lab_browser import browser_path, command, keep, open_notebook, panel_of, status_is, workspace_in_lab
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.skipif(browser_path() is None, reason="no Chromium on this machine: apt-get install chromium")
 
-ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 EVIDENCE = b"%PDF-1.7 I would like to have your news again. Signed."
 
 
 @pytest.fixture(scope="module")
 def lab_page(tmp_path_factory):
     """JupyterLab on a workspace with people, opened in Chromium; fails when the page raises an error or a dialog."""
-    complaints: list[str] = []
-    with pytest.MonkeyPatch.context() as env:
-        env.setenv("WORKBENCH_CLOCK", NOW.isoformat())
-        env.setenv("WORKBENCH_NO_KEYRING", "1")
-        with opened(tmp_path_factory.mktemp("e2e")) as (wb, _):
-            wb.pull()
-            with lab_server(wb.workspace) as address, chromium() as browser:
-                page = browser.new_page(viewport={"width": 1400, "height": 1000})
-                page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-                page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-                page.goto(address)
-                page.wait_for_selector(".jp-NotebookPanel", timeout=PATIENCE)
-                yield page, wb, address
-    assert not complaints
-
-
-def panel_of(page: Page) -> Locator:
-    return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .cw-panel")
-
-
-def status_is(page: Page, text: str | re.Pattern[str]) -> None:
-    expect(panel_of(page).get_by_role("status")).to_contain_text(text, timeout=PATIENCE)
-
-
-def keep(page: Page, name: str) -> None:
-    """A picture for whoever looks at the build; the panel is brought into view first."""
-    ARTIFACTS.mkdir(exist_ok=True)
-    panel_of(page).evaluate("element => element.scrollIntoView({block: 'start'})")
-    page.screenshot(path=ARTIFACTS / f"{name}.png")
+    with workspace_in_lab(tmp_path_factory.mktemp("e2e")) as opened:
+        yield opened
 
 
 def test_lab_opens_on_the_start_notebook_and_tells_how_things_stand(lab_page):
@@ -179,6 +149,24 @@ def test_the_dark_theme_keeps_everything_readable(lab_page):
     assert colours[0] != colours[1]
     command(page, "docmanager:open", path="01-review-unsubscribed.ipynb")
     keep(page, "dark-review")
+
+
+NAMES = ("00-start-here", "01-review-unsubscribed", "02-batch-resubscribe", "03-mismatches", "04-audit-trail")
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_no_panel_is_wider_than_its_place(lab_page, theme, width):
+    page, _, _ = lab_page
+    page.set_viewport_size({"width": width, "height": 1000})
+    command(page, "apputils:change-theme", theme=f"JupyterLab {theme}")
+    page.wait_for_selector(f"body[data-jp-theme-light={'true' if theme == 'Light' else 'false'}]", state="attached")
+    for name in NAMES:
+        command(page, "docmanager:open", path=f"{name}.ipynb")
+        page.wait_for_function("path => window.jupyterapp.shell.currentWidget.context.path === path", arg=f"{name}.ipynb")
+        expect(panel_of(page)).to_be_visible()
+        keep(page, f"{name}-{theme.lower()}-{width}")
+        assert panel_of(page).evaluate("panel => panel.scrollWidth <= panel.clientWidth"), f"{name} at {width}"
 
 
 def test_without_the_token_nobody_gets_in(lab_page):

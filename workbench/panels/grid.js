@@ -17,10 +17,6 @@ function button(label, press) {
   return made;
 }
 
-function suppressShortcuts(el) {
-  el.setAttribute("data-lm-suppress-shortcuts", "true");
-}
-
 // -- filters: built once, so that typing never loses its place ---------------------------------------------------------------
 
 function filterField(field, changed) {
@@ -137,7 +133,6 @@ function render({ model, el }) {
   const send = (message) => model.send(message);
   const columns = model.get("columns");
   const state = { view: model.get("view"), row: 0 };
-  suppressShortcuts(el);
   el.classList.add("cw-grid");
 
   const filters = filterForm(model.get("fields"), send);

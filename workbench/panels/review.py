@@ -34,6 +34,7 @@ class ReviewPanel(Panel):
             self.button("Export selection (CSV)", self.export, hint="Write the selected people to a CSV file in the workspace"),
             self.button("Read again", self.refresh, hint="Count and read the people again"),
         ]
+        self.say("idle", "Tick people, or select all that fit the filters, and hand them to a batch")
         return [self.grid.widget, widgets.HBox(buttons), self._next, self._card.widget]
 
     @property

@@ -4,10 +4,15 @@
 const WORDS = { idle: "", working: "Working: ", done: "Done: ", look: "Please look: ", refused: "Refused: ", failed: "Not done: " };
 
 function suppressShortcuts(el, triesLeft) {
-  // Lab's notebook shortcuts (d d deletes a cell) must not fire while somebody works inside a panel.
+  // Lab's notebook shortcuts (a inserts a cell, r turns the panel's cell into text) must not fire while somebody works inside a
+  // panel. Many of their selectors end in :focus and match the focused element before its parents are looked at, so a mark on the
+  // panel alone does not stop them: whatever takes the focus is marked.
   const panel = el.closest(".cw-panel");
-  if (panel) panel.setAttribute("data-lm-suppress-shortcuts", "true");
-  else if (triesLeft > 0) setTimeout(() => suppressShortcuts(el, triesLeft - 1), 100);
+  const mark = (node) => node.setAttribute("data-lm-suppress-shortcuts", "true");
+  if (panel) {
+    mark(panel);
+    panel.addEventListener("focusin", (event) => mark(event.target));
+  } else if (triesLeft > 0) setTimeout(() => suppressShortcuts(el, triesLeft - 1), 100);
 }
 
 function element(tag, className, parent) {

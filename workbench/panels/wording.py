@@ -34,6 +34,7 @@ _SPOKEN = {
     "opted_out_only_in_salesforce": "opted out only in Salesforce",
 }
 ROWS_SHOWN = 100
+SENTENCE = 40  # characters; longer text gets room, so that a column is not a word wide
 
 
 def spoken(code: str) -> str:
@@ -93,7 +94,8 @@ def _td(value: Any, spell: bool) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     text = cell(value)
     words = "\n".join(spoken(part) for part in text.split("\n")) if spell else text
-    return f'<td class="cw-number">{escape(words)}</td>' if number else f"<td>{escape(words)}</td>"
+    kind = "cw-number" if number else "cw-time" if isinstance(value, datetime) else "cw-sentence" if len(text) > SENTENCE else ""
+    return f'<td class="{kind}">{escape(words)}</td>' if kind else f"<td>{escape(words)}</td>"
 
 
 def heading(text: str) -> str:
