@@ -180,6 +180,8 @@ def test_trail_and_report(lab_page):
     panel.get_by_role("button", name="Show events").click()
     status_is(page, "0 events fit")
     panel.get_by_role("tab", name="Reports").click()
+    panel.get_by_label("Report", exact=True).select_option(label="Mismatch review")
+    expect(panel.get_by_label("Only over limit")).to_be_visible(timeout=PATIENCE)
     panel.get_by_label("Personal data").select_option("full")
     panel.get_by_role("button", name="Run report").click()
     status_is(page, "its digest is on the trail")

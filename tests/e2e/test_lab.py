@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="Playwright for Python is not installed")
 
-from lab_browser import browser_path, command, keep, open_notebook, panel_of, status_is, workspace_in_lab
+from lab_browser import PATIENCE, browser_path, command, keep, open_notebook, panel_of, status_is, workspace_in_lab
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.skipif(browser_path() is None, reason="no Chromium on this machine: apt-get install chromium")
@@ -132,6 +132,12 @@ def test_the_trail_verifies_in_the_browser_too(lab_page):
     keep(page, "04-audit-trail-proof")
     panel.get_by_role("tab", name="Reports").click()
     expect(panel.get_by_role("button", name="Run report")).to_be_visible()
+    panel.get_by_label("Report", exact=True).select_option(label="Mismatch review")
+    expect(panel.get_by_label("Only over limit")).to_be_visible(timeout=PATIENCE)
+    panel.get_by_role("button", name="Run report").click()
+    status_is(page, "its digest is on the trail")
+    expect(page.frame_locator(".cw-panel iframe").locator("body")).to_contain_text("Mismatch", timeout=PATIENCE)
+    expect(panel).to_contain_text("Newest first")
     keep(page, "04-audit-trail-reports")
 
 

@@ -23,13 +23,13 @@ COUNTS = {
 }
 ROWS = {
     "kind": "Kind",
+    "age_business_days": "Business days",
     "email": "E-mail",
-    "record_id": "Record",
     "detail": "Detail",
     "forecast": "Tonight",
     "since": "Since (UTC)",
-    "age_business_days": "Business days",
     "first_seen": "First seen (UTC)",
+    "record_id": "Record",
 }
 FORECAST = {"action": "What tonight's sync does", "person_id": "Person", "record_id": "Record", "why": "Why"}
 EVERY_KIND = ""
