@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from panel_workspace import NOW, opened
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from workbench import Workbench, lab
+from workbench.scratch_org import ScratchOrg
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60_000  # milliseconds; a limit, not a pause
@@ -141,9 +142,12 @@ def open_notebook(page: Page, name: str) -> None:
 
 
 @contextmanager
-def workspace_in_lab(folder: Path, **given: Any) -> Iterator[tuple[Page, Workbench, str]]:
+def workspace_in_lab(
+    folder: Path, *, on_org: Callable[[ScratchOrg], None] = lambda _: None, **given: Any
+) -> Iterator[tuple[Page, Workbench, str]]:
     """JupyterLab on a workspace of invented people (``given`` goes to `opened`) in Chromium: page, Workbench, address.
 
+    ``on_org`` is handed the scratch org, for tests that make it misbehave.
     Fails at its end when the page raised an error, opened a dialog, or asked anybody but this machine for anything.
     """
     complaints: list[str] = []
@@ -156,7 +160,8 @@ def workspace_in_lab(folder: Path, **given: Any) -> Iterator[tuple[Page, Workben
     with pytest.MonkeyPatch.context() as env:
         env.setenv("WORKBENCH_CLOCK", NOW.isoformat())
         env.setenv("WORKBENCH_NO_KEYRING", "1")
-        with opened(folder, **given) as (wb, _):
+        with opened(folder, **given) as (wb, org):
+            on_org(org)
             wb.pull()
             with lab_server(wb.workspace) as address, chromium() as browser:
                 page = browser.new_page(viewport={"width": 1400, "height": 1000})

@@ -40,6 +40,7 @@ WORKLIST = {
 }
 EVENTS = {"at": "When (UTC)", "seq": "Entry", "action": "What", "operator": "By", "person_id": "Person"}
 NO_BATCH = ("none yet", "")
+BEGUN = ("running", "paused")
 
 
 class BatchPanel(Panel):
@@ -100,6 +101,22 @@ class BatchPanel(Panel):
             self.people_step.take_selection()
         else:
             self.say("idle", "Choose the people first: step 1")
+        self._show_unfinished()
+
+    def _show_unfinished(self) -> None:
+        """Open at the newest batch that was begun and has not ended: a closed browser or a restarted kernel loses nothing."""
+        found = self.wb.batches()
+        begun = found[found["state"].isin(BEGUN)]
+        if begun.empty:
+            return
+        newest = begun.iloc[0]
+        self._changed(newest["batch_id"])
+        self.tabs.selected_index = RUN
+        self.say(
+            "look",
+            f"Batch {newest['batch_id']} was begun and has not ended: {newest['open']:,} of {people(newest['people'])} are still to be done",
+            "Press Resume to go on.",
+        )
 
     def _people_changed(self) -> None:
         self._check_view.value = ""
