@@ -174,8 +174,8 @@ def check_events(lines: Iterable[bytes], log: str, sizes: set[int], found: Found
                 unexcused.difference_update(json.loads(payload).get("seqs", []))
                 for gone in json.loads(payload).get("evidence", []):
                     found.evidence.pop(gone, None)
-        elif (match := HIDDEN.fullmatch(line)) and size % (width := max(1, int(match[1]))) == width & (width - 1) == 0:
-            node, found.hidden = unhexlify(match[2]), found.hidden + width
+        elif (match := HIDDEN.fullmatch(line)) and size % (span := max(1, int(match[1]))) == span & (span - 1) == 0:
+            node, width, found.hidden = unhexlify(match[2]), span, found.hidden + span
         else:
             yield f"event {due} was changed: its line is not as it was written"
         if seq != due:
