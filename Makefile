@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB ?= 1
 PEOPLE ?= 200000
 
-.PHONY: help demo test lab check bench soak mutants clean
+.PHONY: help demo test lab check bench soak mutants security clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -47,6 +47,10 @@ soak: .venv/installed ## the tests marked slow: every kill point and fault; HOUR
 
 mutants: .venv/installed ## mistakes made in the rules, the lease and the verifier, one at a time: does a test notice? (MODULES=workbench.store.leases)
 	@PYTHONPATH=tests $(BIN)/python -m mutants $(MODULES)
+
+security: .venv/installed ## the tests of the rules in SECURITY.md, and how many attacks and payloads they made
+	@.ci/postgresql
+	@$(BIN)/python tests/security.py
 
 clean: ## remove what make made: .venv, caches, builds; workspaces and ./demo stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist artifacts

@@ -89,6 +89,7 @@ DOORS = {
     "papermill": ("reports",),
     "pydantic": ("settings",),
     "requests": ("salesforce",),
+    "urllib3": ("salesforce",),
     "rfc3161_client": ("timestamps",),
     "rfc8785": ("trail",),
     "simple_salesforce": ("salesforce",),

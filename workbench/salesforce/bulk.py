@@ -16,6 +16,7 @@ from itertools import chain
 from typing import TypeVar
 
 from workbench.org import Bookmark, OrgRefusedError, OrgUnreachableError, Page
+from workbench.salesforce import bounds
 from workbench.salesforce.connection import Connection
 from workbench.salesforce.replies import Reply, Request
 
@@ -49,7 +50,7 @@ def query_job(
     job = at.job if at else begin_job(connection, query, what=what)
     promised = await_job(connection, f"jobs/query/{job}", what)
     delivered, locator = (at.delivered, at.locator) if at else (0, "")
-    seen = {"", locator}
+    seen, empty = {"", locator}, 0
     while True:
         rows, locator = connection.ask_stream(
             _page_request(job, locator, what), lambda reply, chunks: _page(reply, chunks, convert)
@@ -57,7 +58,8 @@ def query_job(
         delivered += len(rows)
         if rows:
             yield Page(rows, Bookmark(job=job, locator=locator, delivered=delivered, promised=promised))
-        if locator in seen:
+        empty = 0 if rows else empty + 1
+        if locator in seen or empty > bounds.MOST_EMPTY:
             break
         seen.add(locator)
     if locator or delivered != promised:

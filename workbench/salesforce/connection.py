@@ -21,6 +21,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError
 
 from workbench.org import ApiUsage, OrgError
+from workbench.salesforce import bounds
 from workbench.salesforce.login import Login, OrgCredentials, log_in, with_token
 from workbench.salesforce.replies import (
     NO_ANSWER,
@@ -38,7 +39,6 @@ from workbench.salesforce.replies import (
 from workbench.salesforce.transport import Route, Timeouts, bound_session
 
 T = TypeVar("T")
-CHUNK = 64 * 1024  # bytes of a streamed answer that are held undecoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +211,7 @@ class Connection:
                 head = _head(answer)
                 if answer.status_code != 200:
                     return Reply(status=head.status, headers=head.headers, body=_json(answer), readable=False)
-                consume(head, answer.iter_content(CHUNK))
+                consume(head, bounds.pieces(answer, patience=self._timeouts.read, largest=bounds.LARGEST_STREAM))
                 return head
         except (requests.RequestException, OSError, ValueError, LookupError, TypeError):
             return Reply(status=head.status, headers=head.headers, readable=False)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from workbench.org import OBJECTS, FieldChange, OrgRow
+from workbench.salesforce import bounds
 from workbench.salesforce.connection import Connection
 from workbench.salesforce.person_accounts import ACCOUNT_PREFIX, MARK
 from workbench.salesforce.replies import Reply, Request, composite_parts, date_of, unreadable
@@ -133,13 +134,19 @@ def page_of(body: Mapping[str, Any], convert: Callable[[Record], T]) -> tuple[li
 
 
 def following_pages(connection: Connection, following: str, convert: Callable[[Record], T], *, what: str) -> Iterator[list[T]]:
-    """The pages of a query's answer after the first. Raises: OrgError, also when a page names one that was read as the next."""
+    """The pages of a query's answer after the first.
+
+    Raises:
+        OrgError: also when a page names one that was read as the next, or page after page is empty.
+    """
     read: set[str] = set()
+    empty = 0
     while following:
-        if following in read:
+        if following in read or empty > bounds.MOST_EMPTY:
             raise unreadable(what)
         read.add(following)
         page, following = connection.ask(Request(what=what, path=following), lambda reply: page_of(reply.body, convert))
+        empty = 0 if page else empty + 1
         yield page
 
 

@@ -16,6 +16,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from workbench.org import OrgNotAllowedError
+from workbench.salesforce import bounds
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 SALESFORCE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:salesforce|force)\.com")
@@ -52,7 +53,7 @@ class RefuseAll(BaseAdapter):
 
 
 class OrgAdapter(HTTPAdapter):
-    """Sends to the bound host, with our timeouts and without any retry of its own."""
+    """Sends to the bound host, with our timeouts, without any retry of its own, and reads no more than `bounds` allow."""
 
     def __init__(self, timeouts: Timeouts) -> None:
         super().__init__(max_retries=0)
@@ -62,7 +63,8 @@ class OrgAdapter(HTTPAdapter):
         """Send with the default timeouts where the caller gave none (simple-salesforce gives none for most calls)."""
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (self._timeouts.connect, self._timeouts.read)
-        return super().send(request, *args, **kwargs)
+        answer = super().send(request, *args, **kwargs)
+        return answer if kwargs.get("stream") else bounds.whole(answer, patience=self._timeouts.read)
 
 
 class LoopbackAdapter(OrgAdapter):

@@ -1,0 +1,72 @@
+"""`make security`: the tests of the rules in SECURITY.md, and how many attacks and payloads they made."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+sys.path.insert(0, str(TESTS))
+
+RULES = {
+    "the server holds every role to its work": ("postgresql_roles", "postgresql"),
+    "data stays data: SQL, SOQL, paths, markup, formulas": ("injection", "salesforce_soql", "spreadsheet"),
+    "no pickle, no eval, no shell": ("no_code_from_data",),
+    "personal data stays where it belongs": ("privacy", "reports"),
+    "nobody gets past an opt-out": ("attacks", "attacks_intake", "attacks_sync", "withdrawal", "key_trouble"),
+    "nothing but Salesforce is spoken to, and its answers are doubted": ("salesforce_transport", "salesforce_replies", "bounds"),
+    "files are counted, sniffed and never unpacked": ("evidence", "evidence_outcomes", "intake_files"),
+    "the trail shows what was changed": ("tampering", "verify_trail"),
+    "secrets are kept apart": ("credentials", "signing"),
+}
+"""Each rule, and the modules of tests that fail without it."""
+
+
+class Count:
+    """Counts the tests of each module by outcome."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Counter[str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Once a test: its call, or why it never came to it."""
+        if report.when == "call" or (report.when == "setup" and not report.passed):
+            module = Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_")
+            self.of.setdefault(module, Counter())[report.outcome] += 1
+
+
+def payloads() -> dict[str, int]:
+    """How many attacks and payloads the tests hold, by what they are."""
+    import test_injection
+    import test_no_code_from_data
+    import test_postgresql_roles as roles
+
+    every = Counter(role for role, _, _ in roles.ATTACKS)
+    found = {f"SQL attacks with the login of the role {role}": number for role, number in every.items()}
+    found["forged events times roles"] = len(roles.FORGED) * len(roles.ROLES)
+    found |= test_injection.PAYLOADS
+    found["ways from data to code that are searched for"] = len(test_no_code_from_data.PLANTED)
+    return found
+
+
+def main() -> int:
+    """Run the rules' tests; print a line a rule and the counts; pytest's exit code."""
+    began, count = time.monotonic(), Count()
+    files = [str(TESTS / f"test_{name}.py") for names in RULES.values() for name in names]
+    code = int(pytest.main(["-q", "-m", "not slow", "-n", "2", "--dist", "loadfile", *files], plugins=[count]))
+    print()
+    for rule, names in RULES.items():
+        tests: Counter[str] = sum((count.of.get(name, Counter()) for name in names), Counter())
+        print(f"{tests['passed']:6,} passed {tests['failed']:4} failed {tests['skipped']:4} skipped  {rule}")
+    for what, number in payloads().items():
+        print(f"{number:6,} {what}")
+    print(f"{time.monotonic() - began:.0f} s")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
