@@ -251,10 +251,14 @@ def pages(text: str) -> dict[str, str]:
     }
 
 
+def skeletons(text: str) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+    return {name: Skeleton(made).seen for name, made in pages(text).items()}
+
+
 def test_no_text_becomes_markup() -> None:
-    sound = {name: Skeleton(made).seen for name, made in pages("Ann").items()}
     for payload in MARKUP:
-        assert {name: Skeleton(made).seen for name, made in pages(payload).items()} == sound, payload
+        plain = "".join(c if c.isalnum() or c.isspace() else "x" for c in payload)  # as long: long texts are laid out otherwise
+        assert skeletons(payload) == skeletons(plain), payload
 
 
 def test_markup_that_is_not_escaped_is_found() -> None:
