@@ -15,9 +15,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import pytest
@@ -87,7 +88,10 @@ def _address(server: subprocess.Popen[bytes], home: Path) -> str:
             break
         if info.exists() and info.stat().st_size:
             url = json.loads(info.read_text())["url"]
-            with urllib.request.urlopen(f"{url}api", timeout=30):
+            with (
+                suppress(URLError),
+                urllib.request.urlopen(f"{url}api", timeout=30),
+            ):  # the file is there before the server listens
                 return f"{url}lab/tree/{lab.FIRST}"
         time.sleep(0.1)
     raise AssertionError(f"JupyterLab did not start:\n{(home / 'lab.log').read_text()[-3000:]}")
