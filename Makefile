@@ -41,6 +41,7 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 	@$(BIN)/python tests/bench/batch.py --people 2000 --rounds 1
 	@$(BIN)/python tests/bench/trail_cost.py --people 2000
 	@$(BIN)/python tests/bench/pull.py --people $(PEOPLE) --runs 2 --kills 3
+	@$(BIN)/python tests/bench/million.py --people $(PEOPLE)
 
 soak: .venv/installed ## the tests marked slow: every kill point and fault; HOURS=1 for an hour of random kills, PAIRS=15000 pairs of crashes
 	@SOAK_HOURS=$(HOURS) SOAK_PAIRS=$(PAIRS) $(BIN)/python -m pytest -q -m slow || { [ $$? = 5 ] && echo 'No test is marked slow yet: there is nothing to soak.'; }

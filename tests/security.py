@@ -18,9 +18,10 @@ RULES = {
     "no pickle, no eval, no shell": ("no_code_from_data",),
     "personal data stays where it belongs": ("privacy", "reports"),
     "nobody gets past an opt-out": ("attacks", "attacks_intake", "attacks_sync", "withdrawal", "key_trouble"),
+    "whatever fails, the opt-out stays: an exception in every function that decides": ("fail_closed",),
     "nothing but Salesforce is spoken to, and its answers are doubted": ("salesforce_transport", "salesforce_replies", "bounds"),
     "files are counted, sniffed and never unpacked": ("evidence", "evidence_outcomes", "intake_files"),
-    "the trail shows what was changed": ("tampering", "verify_trail"),
+    "the trail shows what was changed": ("tampering", "verify_trail", "verify_trail_checks"),
     "secrets are kept apart": ("credentials", "signing"),
 }
 """Each rule, and the modules of tests that fail without it."""
