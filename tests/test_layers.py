@@ -44,6 +44,7 @@ FLOORS = (
         "health",
         "audit",
         "anchoring",
+        "backup",
         "credentials",
     ),
     ("desk",),

@@ -25,6 +25,7 @@ from workbench.store.database import Store
 from workbench.trail import events
 
 if TYPE_CHECKING:
+    from workbench.backup import Backup
     from workbench.reports import IssuedReport
 
 __all__ = ["Workbench"]
@@ -90,6 +91,20 @@ class Workbench(Reviewing, Consenting, Batching, Comparing, Erasing, Keeping):
             trail.checkpoint(tx)
         store.close()
         return cls(settings, operator)
+
+    @classmethod
+    def restore(cls, file: str | Path, folder: str | Path) -> Backup:
+        """Unpack a backup into a folder that does not exist yet, and say so on its trail; see `backup.restore`.
+
+        Raises:
+            InputError, StoreError: see `backup.restore`; nothing was written.
+        """
+        from workbench import backup
+
+        restored = backup.restore(Path(file), Path(folder).absolute())
+        with cls.open(restored.path) as wb:
+            backup.note_restored(wb._desk, restored)
+        return restored
 
     def report(self, name: str, **parameters: Any) -> IssuedReport:
         """Run a report and seal it: executed notebook and HTML in the workspace's issued/ folder, digest on the trail.

@@ -21,6 +21,7 @@ from workbench.trail import events
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.backup import Backup
     from workbench.health import Banner, HealthLine
 
 
@@ -97,6 +98,17 @@ class Keeping(Opened):
             target.close()
         rewrite(self.workspace, after)
         return counts
+
+    def backup(self, file: str | Path) -> Backup:
+        """Write the whole workspace to one new file while it is in use, and read it again; see `backup.make`.
+
+        Raises:
+            NotAllowedError: the operator is no administrator.
+            InputError, StoreError: see `backup.make`; nothing was written.
+        """
+        from workbench import backup
+
+        return backup.make(self._desk, Path(file).absolute())
 
     def access_report(self, person: str, folder: str | Path) -> Path:
         """Write everything that is known about one person to a new folder, with proof that the trail holds it (GDPR Art. 15).

@@ -34,6 +34,8 @@ COMMANDS = {
     "trail": ("audit", "The audit trail: verify, export, prove."),
     "operator": ("audit", "Who may do what."),
     "scratch-org": ("workspace", "A Salesforce org on this computer, for trials."),
+    "backup": ("backups", "Write the whole workspace to one file."),
+    "restore": ("backups", "Unpack a backup into a new folder."),
     "store": ("workspace", "The register's database."),
 }
 """Every command and group, the room it is in, and its short help; a test keeps the latter equal to the command's own."""

@@ -90,6 +90,29 @@ class Store:
             done: bool = self._door.compact(connection)
             return done
 
+    @property
+    def file(self) -> Path | None:
+        """The file that the register is kept in; None where a server keeps it."""
+        return Path(self.url.database) if self._door is sqlite and self.url.database else None
+
+    def snapshot(self, target: Path) -> None:
+        """Copy a register that is kept in a file, as it stands at one moment, to a new file; others read and write meanwhile.
+
+        Raises:
+            StoreError: it can't be read, or the disk is full.
+        """
+        with _plainly(), self.engine.connect() as connection:
+            sqlite.snapshot(connection, target)
+
+    def damage(self) -> str:
+        """What is wrong with the file that the register is kept in; "" where nothing is.
+
+        Raises:
+            StoreError: it can't be read at all.
+        """
+        with _plainly(), self.engine.connect() as connection:
+            return sqlite.damage(connection)
+
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A consistent view for reading: everything read in it is from one moment.

@@ -71,6 +71,28 @@ def compact(connection: sa.Connection) -> bool:
     return not busy
 
 
+def snapshot(connection: sa.Connection, target: Path) -> None:
+    """Write the register as it stands, without what was deleted, to a new file while others read and write.
+
+    Raises: sqlalchemy's DatabaseError.
+    """
+    raw = connection.connection.dbapi_connection
+    assert raw is not None  # noqa: S101 - a connection that is open has one
+    try:
+        raw.execute("VACUUM INTO ?", (str(target),))
+    except sqlite3.Error as error:
+        raise sa.exc.DatabaseError("VACUUM INTO", None, error) from None
+
+
+def damage(connection: sa.Connection) -> str:
+    """What SQLite finds wrong with the file, in its words; "" where nothing is. Raises: sqlalchemy's DatabaseError."""
+    found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+    if found != "ok":
+        return str(found)
+    loose = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    return "" if loose is None else f"a row of {loose[0]} refers to one that is not there"
+
+
 MEANINGS = (
     (
         "locked",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from workbench.trail.events.audit import (
     AccessReported,
+    BackupMade,
+    BackupRestored,
     CheckpointAnswered,
     CheckpointIdle,
     CheckpointIntended,
@@ -70,6 +72,8 @@ from workbench.trail.events.sync import (
 __all__ = [
     "AbortIntended",
     "AccessReported",
+    "BackupMade",
+    "BackupRestored",
     "BatchApproved",
     "BatchCancelled",
     "BatchFinished",

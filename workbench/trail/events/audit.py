@@ -50,6 +50,19 @@ class TrailExported(Event, action="trail_exported"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupMade(Event, action="backup_made"):
+    """A backup of the whole workspace was begun, which holds the trail up to this event: personal data has left by it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupRestored(Event, action="backup_restored"):
+    """The workspace was restored from the backup of this moment and digest: what was entered after it is not here."""
+
+    made_at: Stamp
+    sha256: Digest
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeyRotated(Event, action="key_rotated"):
     """The signing was handed to a new key: ``vkey`` counts from the event after this one, if the old key signed the tree up to here.
 
