@@ -47,16 +47,19 @@ MOST_BY_REST = 10  # instead of thousands of rows
 class Hasty:
     """Timeouts that wait long for every answer but some: the answers of these sends, counted from 1, are given up soon."""
 
-    connect = 10.0
-
     def __init__(self) -> None:
         self.sent = 0
         self.given_up: set[int] | range = set()
 
     @property
-    def read(self) -> float:
-        """How long the send that asks now waits, in seconds."""
+    def connect(self) -> float:
+        """How long a connection is waited for, in seconds; asked for once a send, and therefore what counts them."""
         self.sent += 1
+        return 10.0
+
+    @property
+    def read(self) -> float:
+        """How long the send under way waits for the next bytes of its answer, in seconds; asked for again while they come."""
         return 0.2 if self.sent in self.given_up else 60.0
 
 
