@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import re
+import shutil
 import sysconfig
 import tarfile
 import venv
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packages import Installed, build, pip, versions
 
 import workbench
 
@@ -44,14 +45,6 @@ CARRIED = (
 )
 
 
-def build(source: Path, target: str, out: Path) -> Path:
-    """Build without isolation and without network, by the backend that pyproject.toml names."""
-    words = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(out)]
-    subprocess.run(words, cwd=source, check=True, capture_output=True)
-    (made,) = out.glob("*.whl" if target == "wheel" else "*.tar.gz")
-    return made
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(ROOT, "wheel", tmp_path_factory.mktemp("wheel"))
@@ -62,41 +55,13 @@ def files(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
-@dataclass(frozen=True)
-class Installed:
-    """An environment of its own that has the wheel, and borrows everything else from ours."""
-
-    bin: Path
-    folder: Path
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment, away from the source tree."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "WORKBENCH", "VIRTUAL"))}
-        environment = kept | {"WORKBENCH_NO_KEYRING": "1", "PATH": f"{self.bin}{os.pathsep}{kept.get('PATH', '')}"}
-        program = str(self.bin / words[0])
-        return subprocess.run(
-            [program, *words[1:]], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
-
-
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """An environment of its own that has the wheel, and borrows everything else from ours."""
     folder = tmp_path_factory.mktemp("elsewhere")
     venv.create(folder / "env", with_pip=False, symlinks=True)
     there = Installed(folder / "env" / "bin", folder)
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(there.bin / "python"),
-        "install",
-        "--no-index",
-        "--no-deps",
-        "-q",
-        str(wheel),
-    ]
-    subprocess.run(pip, check=True, capture_output=True)
+    pip(there.bin / "python", "install", "--no-index", "--no-deps", "-q", str(wheel)).check_returncode()
     site = next((folder / "env").glob("lib/python*/site-packages"))
     # After the installation, or pip would find our own editable one and remove it. A path in a .pth file brings the packages
     # that lie there, but not that folder's own .pth files: the source tree stays out of reach.
@@ -181,6 +146,7 @@ def test_the_source_archive_makes_the_same_wheel(wheel: Path, tmp_path: Path) ->
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "LICENSE",
+        "SECURITY.md",
         "Makefile",
         "requirements.lock",
         ".ci/run",
@@ -188,6 +154,74 @@ def test_the_source_archive_makes_the_same_wheel(wheel: Path, tmp_path: Path) ->
     ):
         assert (source / name).is_file(), name
     assert files(build(source, "wheel", tmp_path / "again")) == files(wheel)
+
+
+@pytest.fixture(scope="module")
+def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """An environment that held nothing: the wheel, and what its own metadata asks for, in the locked versions."""
+    folder = tmp_path_factory.mktemp("empty")
+    venv.create(folder / "env", with_pip=False, symlinks=True)
+    there = Installed(folder / "env" / "bin", folder)
+    (folder / "versions.txt").write_text(versions(ROOT / "requirements.lock"), encoding="utf-8")
+    constrained = ("install", "-q", "-c", str(folder / "versions.txt"))
+    if pip(there.bin / "python", *constrained, "--dry-run", "--no-deps", "rfc8785").returncode:
+        pytest.skip("pip reaches no package index here: the wheel's dependencies can't be installed")
+    done = pip(there.bin / "python", *constrained, "--no-compile", str(wheel))
+    assert done.returncode == 0, done.stderr
+    yield there
+    shutil.rmtree(folder)  # it is half a gigabyte, and pytest keeps the folders of three runs
+
+
+def test_the_empty_environment_has_the_run_s_packages_and_no_other(empty: Installed) -> None:
+    listed = pip(empty.bin / "python", "list", "--format=freeze").stdout.split()
+    names = {line.partition("==")[0].lower() for line in listed}
+    assert {"compliance-workbench", "jupyterlab", "sqlalchemy"} <= names
+    assert names & {"pip", "pytest", "hatchling", "psycopg", "playwright", "ruff", "mypy", "mkdocs"} == set()
+    assert pip(empty.bin / "python", "check").stdout.strip() == "No broken requirements found."
+
+
+def test_a_clean_environment_with_only_the_wheel_finishes_the_demo(empty: Installed) -> None:
+    done = empty.run("workbench", "demo", "demo", "--no-lab")
+    assert done.returncode == 0, done.stdout + done.stderr
+    *_, audit, review, verdict = done.stdout.splitlines()
+    assert re.fullmatch(r"The audit trail verifies: \d+ events\.", verdict)
+    reports = [Path(line.removeprefix("Report issued: ")) for line in (audit, review)]
+    assert [page.parent.name.partition("-2")[0] for page in reports] == ["resubscription-audit", "mismatch-review"]
+    assert all(page.parents[2] == empty.folder / "demo" / "workspace" for page in reports)
+    assert "79 of 120 people resubscribed; 40 refused; 1 opted out again meanwhile and kept opted out." in done.stdout
+    assert "1 of 1 people who opted out meanwhile are opted out on both sides." in done.stdout
+    for page in reports:
+        verified = empty.run("workbench", "--workspace", "demo/workspace", "report", "verify", str(page))
+        assert (verified.returncode, verified.stdout.startswith("Unchanged: ")) == (0, True), verified.stdout
+    trail = empty.run("workbench", "--workspace", "demo/workspace", "trail", "verify")
+    assert (trail.returncode, "The trail is intact" in trail.stdout) == (0, True), trail.stdout + trail.stderr
+
+
+def test_a_register_on_a_server_needs_an_extra_and_says_so(empty: Installed) -> None:
+    made = empty.run("workbench", "init", "team", "--controller", "Example GmbH", "--database", "postgresql://db.example.com/r")
+    assert made.returncode == 2
+    assert made.stderr.splitlines() == [
+        "workbench: The driver for PostgreSQL is not installed.",
+        "  Install it: pip install 'compliance-workbench[postgres]'.",
+    ]
+    assert not (empty.folder / "team").exists()
+
+
+def test_two_builds_anywhere_at_any_time_are_the_same_bytes(tmp_path: Path) -> None:
+    """In folders of other names, from files with other times and permissions, from a checkout and from its source archive."""
+    moment = {"SOURCE_DATE_EPOCH": "1793577600"}
+    first = {target: build(ROOT, target, tmp_path / "first", **moment) for target in ("sdist", "wheel")}
+    with tarfile.open(first["sdist"]) as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    source = Path(shutil.move(unpacked, tmp_path / "another-name"))
+    for number, path in enumerate(sorted(p for p in source.rglob("*") if p.is_file())):
+        path.chmod(0o600 | path.stat().st_mode & 0o100)
+        os.utime(path, (1_000_000_000 + number, 1_000_000_000 + number))
+    for target, before in first.items():
+        again = build(source, target, tmp_path / "again", **moment)
+        assert again.name == before.name
+        assert again.read_bytes() == before.read_bytes(), target
 
 
 def test_the_lock_names_no_index_and_hashes_everything() -> None:
