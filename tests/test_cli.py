@@ -30,7 +30,7 @@ CONTRACT = {
     "init": (), "demo": (), "lab": (), "people": (), "person": (), "mismatches": (), "forecast": (), "sync": (), "followup": (),
     "unsubscribe": (), "scratch-org": ("serve",), "org": ("login", "check", "pull"), "import": ("people", "unsubscribes", "consents"),
     "consent": ("add", "show", "verify", "renew", "withdraw", "expire", "history", "coverage", "export", "import", "receipt"),
-    "access-report": (), "erase": (), "backup": (), "restore": (),
+    "access-report": (), "erase": (), "backup": (), "restore": (), "restored": (),
     "batch": ("propose", "show", "approve", "run", "resume", "undo", "list", "cancel", "worklist"),
     "report": ("list", "run", "verify"), "trail": ("verify", "export", "excerpt", "checkpoint", "timestamp", "proof", "check", "rotate-key"),
     "operator": ("list", "grant", "revoke"), "store": ("upgrade", "copy", "roles"),

@@ -46,6 +46,7 @@ FLOORS = (
         "anchoring",
         "backup",
         "credentials",
+        "restoring",
     ),
     ("desk",),
     ("anchors", "evidence", "signing", "timestamps"),

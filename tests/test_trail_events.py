@@ -74,6 +74,7 @@ SAMPLES = [
     events.TrailExported(events=5, evidence=1),
     events.BackupMade(),
     events.BackupRestored(made_at=NOW, sha256=DIGEST),
+    events.RestoreConfirmed(made_at=NOW),
     events.TimestampRequested(size=5, note_sha256=DIGEST, nonce="389469206608221569"),
     events.TimestampReceived(size=5, note_sha256=DIGEST, stamped_at="2026-11-02T09:00:00Z", response="MAA=", ca_sha256=DIGEST),
     events.CheckpointIntended(size=5, note_sha256=DIGEST, object="Trail_Checkpoint__c", field="Note__c"),

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,8 +79,10 @@ def make(desk: Desk, file: Path) -> Backup:
     return Backup(path=file, sha256=digest, made_at=made_at, files=len(manifest), events=size, problems=problems)
 
 
-def restore(file: Path, folder: Path) -> Backup:
+def restore(file: Path, folder: Path, *, finish: Callable[[Path, Backup], None]) -> Backup:
     """Unpack a backup into a folder that does not exist yet, every file compared, the register brought to this version's schema.
+
+    ``finish`` is called with the unpacked workspace before it gets its name: nobody opens one in which that was not done.
 
     Raises:
         InputError: the folder exists or can't be written; the file is no backup, damaged, or has been altered.
@@ -104,18 +106,13 @@ def restore(file: Path, folder: Path) -> Backup:
             finally:
                 store.close()
             size, problems = _looked_at(beside / REGISTER, manifest, made_at)
+            restored = Backup(path=folder, sha256=digest, made_at=made_at, files=len(manifest), events=size, problems=problems)
+            finish(beside, restored)
             beside.rename(folder)
             _sync(folder.parent)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    return Backup(path=folder, sha256=digest, made_at=made_at, files=len(manifest), events=size, problems=problems)
-
-
-def note_restored(desk: Desk, backup: Backup) -> None:
-    """Say on the restored trail that it is one."""
-    with desk.store.write() as tx:
-        desk.trail.append(tx, events.BackupRestored(made_at=leaf_time(backup.made_at), sha256=backup.sha256))
-        desk.trail.checkpoint(tx, required=False)
+    return restored
 
 
 def _check_target(desk: Desk, file: Path) -> None:

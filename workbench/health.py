@@ -12,7 +12,7 @@ from workbench.desk import Desk
 from workbench.errors import WorkbenchError
 from workbench.salesforce import CheckLine, SalesforceOrg, check_org
 from workbench.settings import Settings
-from workbench.store import batches, mismatches, operators, records, review
+from workbench.store import batches, mismatches, operators, records, restores, review
 
 Level = Literal["ok", "warn", "bad"]
 SNAPSHOT_OLD = timedelta(hours=26)
@@ -101,8 +101,15 @@ def _lines(desk: Desk) -> Iterator[HealthLine]:
     with desk.store.read() as tx:
         snapshot, everything = records.last_snapshot(tx), batches.everything(tx)
         counts = mismatches.counts(tx, now=now, limit=desk.policy.honour_within_business_days)
+        restored = restores.pending(tx)
     relapses = sum(c.open for c in counts if c.kind == "relapse")
     late = sum(c.over_limit for c in counts)
+    if restored:
+        yield HealthLine(
+            "bad",
+            f"This register was restored: what was received after {restored.made_at:%Y-%m-%d %H:%M} UTC has to be entered again, "
+            "then an administrator confirms it.",
+        )
     if snapshot is None:
         yield HealthLine("warn", "Salesforce has not been read yet; refresh from Salesforce first.")
     elif now - snapshot.finished_at > SNAPSHOT_OLD:

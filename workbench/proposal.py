@@ -16,7 +16,7 @@ from workbench.errors import BatchError, InputError, NotAllowedError
 from workbench.org import Reading
 from workbench.person import Person, new_id
 from workbench.resubscription import Batch, Intent, PlannedPerson, State, calls_for, consent_digest, linked_rows, plan_digest
-from workbench.store import batches, consents, mismatches, operators, people, records
+from workbench.store import batches, consents, mismatches, operators, people, records, restores
 from workbench.store.database import Transaction
 from workbench.trail import events
 
@@ -144,6 +144,8 @@ def approve(desk: Desk, batch_id: str, digest: str) -> Batch:
             blockers += ("Nobody in this batch may be resubscribed.",)
         if batches.digest_now(tx, batch) != batch.digest:
             blockers += ("The stored plan no longer fits its digest: it was changed. Propose it again.",)
+        if restores.pending(tx):
+            blockers += ("The register was restored from a backup, and nobody has confirmed yet that it is complete again.",)
         if blockers:
             raise BatchError(" ".join(blockers), "`workbench batch show` tells how the batch stands.")
         approved = {"approved_by": desk.operator.name, "approved_at": desk.clock(), "approved_digest": digest}

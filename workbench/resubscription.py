@@ -321,6 +321,7 @@ CAUSES = {
     "history_missing": "Salesforce's field history does not show our own change; history tracking of the opt-out field may be off.",
     "person_changed": "The person's entry in the register was changed while the batch ran.",
     "no_longer_eligible": "The rules no longer allowed it when the request had to be repeated.",
+    "register_restored": "The register was restored from a backup while the person was on the way.",
     "lease_lost": "The run stood still for so long that its claim on this person had ended.",
 }
 """Why somebody was aborted: code -> sentence for the analyst."""

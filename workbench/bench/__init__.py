@@ -94,17 +94,20 @@ class Workbench(Reviewing, Consenting, Batching, Comparing, Erasing, Keeping):
 
     @classmethod
     def restore(cls, file: str | Path, folder: str | Path) -> Backup:
-        """Unpack a backup into a folder that does not exist yet, and say so on its trail; see `backup.restore`.
+        """Unpack a backup into a folder that does not exist yet, give up its open batches, and say so on its trail.
+
+        Nothing is approved in it before `confirm_restored`. See `backup.restore` and `restoring.begin`.
 
         Raises:
             InputError, StoreError: see `backup.restore`; nothing was written.
         """
-        from workbench import backup
+        from workbench import backup, restoring
 
-        restored = backup.restore(Path(file), Path(folder).absolute())
-        with cls.open(restored.path) as wb:
-            backup.note_restored(wb._desk, restored)
-        return restored
+        def finish(unpacked: Path, made: Backup) -> None:
+            with cls.open(unpacked) as wb:
+                restoring.begin(wb._desk, made_at=made.made_at, sha256=made.sha256)
+
+        return backup.restore(Path(file), Path(folder).absolute(), finish=finish)
 
     def report(self, name: str, **parameters: Any) -> IssuedReport:
         """Run a report and seal it: executed notebook and HTML in the workspace's issued/ folder, digest on the trail.

@@ -110,6 +110,17 @@ class Keeping(Opened):
 
         return backup.make(self._desk, Path(file).absolute())
 
+    def confirm_restored(self) -> datetime:
+        """Confirm that what was received since the backup (its moment is returned, UTC) is entered; batches can be approved again.
+
+        Raises:
+            NotAllowedError: the operator is no administrator.
+            StoreError: there is nothing to confirm, or Salesforce was not read whole since the restore.
+        """
+        from workbench import restoring
+
+        return restoring.confirm(self._desk).made_at
+
     def access_report(self, person: str, folder: str | Path) -> Path:
         """Write everything that is known about one person to a new folder, with proof that the trail holds it (GDPR Art. 15).
 

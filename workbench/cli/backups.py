@@ -19,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     """Hang this room's commands into the tree."""
     app.command("backup")(backup)
     app.command("restore")(restore)
+    app.command("restored")(restored)
 
 
 def backup(
@@ -44,10 +45,22 @@ def restore(
 
     made = Workbench.restore(file, folder)
     _tell(made)
-    say(f"What was entered after {made.made_at:%Y-%m-%d %H:%M} UTC is not in it. Before anybody is resubscribed from it:")
-    say("  enter the unsubscribes and withdrawals received since, erase again who was erased since,")
-    say("  cancel batches that are open, and read Salesforce whole with `workbench org pull --full`.")
+    say(
+        f"What was entered after {made.made_at:%Y-%m-%d %H:%M} UTC is not in it, so every open batch was given up. Now, in this order:"
+    )
+    say("  1. end batches with people on the way, who are opted out again: `workbench batch list`, `workbench batch resume ID`;")
+    say("  2. enter the unsubscribes and withdrawals received since, and erase again who was erased since;")
+    say("  3. read Salesforce whole with `workbench org pull --full`;")
+    say("  4. confirm it with `workbench restored`. No batch can be approved before.")
     return code(made.problems)
+
+
+def restored(ctx: typer.Context) -> int:
+    """Confirm that a restored register is complete again. Batches can be approved from then on; for administrators."""
+    with opened(ctx) as wb:
+        made_at = wb.confirm_restored()
+    say(f"Noted that what was received since {made_at:%Y-%m-%d %H:%M} UTC is in the register. Batches can be approved again.")
+    return 0
 
 
 def _tell(made: Backup) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "scratch-org": ("workspace", "A Salesforce org on this computer, for trials."),
     "backup": ("backups", "Write the whole workspace to one file."),
     "restore": ("backups", "Unpack a backup into a new folder."),
+    "restored": ("backups", "Confirm that a restored register is complete again."),
     "store": ("workspace", "The register's database."),
 }
 """Every command and group, the room it is in, and its short help; a test keeps the latter equal to the command's own."""

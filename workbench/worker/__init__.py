@@ -5,7 +5,8 @@ this order: durable first, outward second. Clearing is conditional on the rows a
 """
 
 from workbench.worker.course import Outcome, Progress
+from workbench.worker.giving_up import GivenUp, give_up
 from workbench.worker.running import run
 from workbench.worker.undoing import undo
 
-__all__ = ["Outcome", "Progress", "run", "undo"]
+__all__ = ["GivenUp", "Outcome", "Progress", "give_up", "run", "undo"]

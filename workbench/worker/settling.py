@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workbench.consent import Consent
-from workbench.desk import Files, check_evidence
+from workbench.desk import Desk, Files, check_evidence
 from workbench.org import FieldChange, OrgRow, Reading, RowAnswer
 from workbench.person import Unsubscribe, unsubscribed
 from workbench.resubscription import (
@@ -223,15 +223,20 @@ def _send_again(course: Course, again: Sequence[tuple[Intent, tuple[BaseRow, ...
 
 
 def _begin_abort(course: Course, step: Step, intent: Intent, abort: Abort, rows: Sequence[OrgRow]) -> None:
+    turn_back(course.desk, step, intent, abort, rows)
+    if abort.cause == "history_missing":
+        course.alarm = CAUSES[abort.cause]
+
+
+def turn_back(desk: Desk, step: Step, intent: Intent, abort: Abort, rows: Sequence[OrgRow]) -> None:
+    """Somebody on the way is to be opted out again everywhere, and the register says at once that no mail goes out."""
     step.move(intent, State.ABORTING, expected=ON_THE_WAY, cause=abort.cause)
     event = events.AbortIntended(cause=abort.cause, detail=abort.detail, rows=tuple(b.record_id for b in intent.base))
     step.note(event, intent)
     if abort.cause == "opted_out_in_salesforce":
-        _record_opt_out(course, step, intent, rows, detail="opted out in Salesforce while a batch ran")
+        _record_opt_out(desk, step, intent, rows, detail="opted out in Salesforce while a batch ran")
     elif _subscribed(step.tx, intent.person_id):
-        _record_opt_out(course, step, intent, rows, detail="opted out in Salesforce, where a batch could not clear it")
-    if abort.cause == "history_missing":
-        course.alarm = CAUSES[abort.cause]
+        _record_opt_out(desk, step, intent, rows, detail="opted out in Salesforce, where a batch could not clear it")
 
 
 def _subscribed(tx: Transaction, person_id: str) -> bool:
@@ -240,13 +245,13 @@ def _subscribed(tx: Transaction, person_id: str) -> bool:
     return bool(people.by_ids(tx, [person_id])) and not unsubscribed(episodes)
 
 
-def _record_opt_out(course: Course, step: Step, intent: Intent, rows: Sequence[OrgRow], *, detail: str) -> None:
+def _record_opt_out(desk: Desk, step: Step, intent: Intent, rows: Sequence[OrgRow], *, detail: str) -> None:
     """The register learns of the opt-out at once: the consent at hand is older than it and can't be used again.
 
     It was seen on a record that had been read, on that consent, as the person's last word: so it is no older than the consent, though
     the two were dated by two clocks.
     """
-    now = course.desk.trail.moment(step.tx)
+    now = desk.trail.moment(step.tx)
     consent = consents.by_ids(step.tx, [intent.consent_id or ""]).get(intent.consent_id or "")
     given = [consent.counts_from] if consent and consent.counts_from else []
     read = {b.record_id: b.stamp for b in intent.base}
@@ -259,7 +264,7 @@ def _record_opt_out(course: Course, step: Step, intent: Intent, rows: Sequence[O
         source="salesforce_sync",
         detail=detail,
         recorded_at=now,
-        recorded_by=course.desk.operator.name,
+        recorded_by=desk.operator.name,
     )
     event = events.UnsubscribeRecorded(
         unsubscribe_id=episode, opted_out_at=leaf_time(moment), source="salesforce_sync", detail=detail

@@ -20,7 +20,7 @@ ONLY = {
     "admin": (
         "workspace_created settings_changed key_rotated operator_granted operator_revoked batch_approved batch_started batch_paused"
         " batch_resumed batch_finished batch_undone clear_intended clear_answered clear_verified abort_intended person_aborted"
-        " person_postponed person_resubscribed person_erased report_erased backup_made backup_restored"
+        " person_postponed person_resubscribed person_erased report_erased backup_made backup_restored restore_confirmed"
     ),
     "admin sync": "sync_started sync_finished person_unsubscribed_by_sync",
     "analyst admin": (

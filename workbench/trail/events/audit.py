@@ -63,6 +63,13 @@ class BackupRestored(Event, action="backup_restored"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RestoreConfirmed(Event, action="restore_confirmed"):
+    """An administrator said that the unsubscribes, withdrawals and erasures received since the backup of this moment are entered."""
+
+    made_at: Stamp
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeyRotated(Event, action="key_rotated"):
     """The signing was handed to a new key: ``vkey`` counts from the event after this one, if the old key signed the tree up to here.
 
