@@ -14,13 +14,16 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from workbench.errors import StoreError
 from workbench.store import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 HEAD = "0004"
 """The schema version that this code reads and writes; a test keeps it equal to the newest migration."""
@@ -163,7 +166,7 @@ class Store:
         with self.read() as tx:
             if not _has_register(tx):
                 raise StoreError("this database holds no register", "Create a workspace with `workbench init`.")
-            found = tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+            found = _version(tx)
         if found != HEAD:
             raise StoreError(
                 f"the register has schema version {found}, this workbench needs {HEAD}",
@@ -171,15 +174,21 @@ class Store:
             )
 
     def upgrade(self) -> None:
-        """Create the schema, or bring an older one to this version; leaves a current one alone."""
+        """Create the schema, or bring an older one to this version; leaves a current one alone. All of it is one transaction.
+
+        Raises:
+            StoreError: the schema is of a version that this code does not know, or the database refused a step; it is as before.
+        """
         from alembic import command
         from alembic.config import Config
+        from alembic.script import ScriptDirectory
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         self._may_create = True
         try:
             with _plainly(), self.engine.connect().execution_options(workbench_write=True) as connection, connection.begin():
+                _refuse_unknown(connection, ScriptDirectory(str(MIGRATIONS)))
                 if self._door is postgresql:
                     postgresql.as_owner(connection)
                 config.attributes["connection"] = connection
@@ -214,6 +223,22 @@ def _address(text: str) -> URL:
 
 def _has_register(tx: Transaction) -> bool:
     return sa.inspect(tx).has_table("alembic_version")
+
+
+def _version(tx: Transaction) -> str | None:
+    """The schema's version, as a register says it."""
+    found: str | None = tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return found
+
+
+def _refuse_unknown(tx: Transaction, known: ScriptDirectory) -> None:
+    """A schema that no migration leads away from is another program's, mostly this one's of a later version."""
+    found = _version(tx) if _has_register(tx) else None
+    if found is not None and found not in {script.revision for script in known.walk_revisions()}:
+        raise StoreError(
+            f"the register has schema version {found}, this workbench knows none after {HEAD}",
+            "Install the version of the workbench that this register was last used with, or a later one.",
+        )
 
 
 @contextmanager
