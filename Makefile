@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB ?= 1
 PEOPLE ?= 200000
 
-.PHONY: help demo test lab check bench soak mutants security clean
+.PHONY: help demo test lab check docs bench soak mutants security clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,10 @@ check: .venv/installed ## lint, format, types, and the tests that need neither b
 	@$(BIN)/python -m pytest -q -m 'not slow' -n 2 --dist loadfile $(SLOWER:%=--ignore=%)
 
 SLOWER := tests/e2e tests/faults tests/test_notebooks.py tests/test_reports.py tests/test_packaging.py
+
+docs: .venv/installed ## README, docs/ and the pages beside them as a site in artifacts/docs; a link that leads nowhere is an error
+	@PYTHONPATH=tests $(BIN)/python tests/generated_pages.py
+	@$(BIN)/sphinx-build -q -W --keep-going -n -c docs . artifacts/docs
 
 bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pull against a bare reading (PEOPLE=200000; docs/performance.md)
 	@$(BIN)/python tests/bench/startup.py --runs 15
