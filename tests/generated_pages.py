@@ -13,6 +13,9 @@ from pathlib import Path
 
 from test_layers import DOORS, FLOORS, HOUSE, imports_of, room_of
 
+from workbench.eligibility import REFUSE, RULES, STRENGTHEN
+from workbench.mismatch import KINDS
+
 ROOT = HOUSE.parent
 BOX, GAP, ROW, LEFT = 116, 10, 62, 16  # of the picture, in pixels
 ACROSS = 9  # boxes beside each other
@@ -134,22 +137,42 @@ def dependencies() -> str:
     return "\n".join([*lines, ""])
 
 
-PARTS = {"docs/architecture.md": ("rooms", rooms), "docs/dependencies.md": ("dependencies", dependencies)}
-"""Pages of which a part is made here: what stands between its two marks."""
+def rules() -> str:
+    """The table of the rules of eligibility: code, severity, what has to hold, source."""
+    words = {REFUSE: "refuses", STRENGTHEN: "asks for more"}
+    lines = ["| code | | what has to hold, or when it speaks | source |", "|---|---|---|---|"]
+    for rule in RULES:
+        holds = " ".join((rule.judge.__doc__ or "").split())
+        lines.append(f"| `{rule.code}` | {words[rule.severity]} | {holds} | {rule.source} |")
+    return "\n".join([*lines, ""])
+
+
+def kinds() -> str:
+    """The table of mismatches: code and meaning."""
+    return "\n".join(["| kind | what it is |", "|---|---|", *(f"| `{kind}` | {what} |" for kind, what in KINDS.items()), ""])
+
+
+PARTS = {
+    "docs/architecture.md": {"rooms": rooms},
+    "docs/dependencies.md": {"dependencies": dependencies},
+    "docs/analyst.md": {"rules": rules, "kinds": kinds},
+}
+"""Pages of which parts are made here: what stands between two marks."""
 PICTURE = "docs/img/architecture.svg"
 
 
 def pages() -> dict[Path, str]:
     """Every file that is made here, whole or in part, as it has to be."""
     made = {ROOT / PICTURE: picture()}
-    for name, (mark, part) in PARTS.items():
-        before, begin, rest = (
-            (ROOT / name).read_text(encoding="utf-8").partition(f"<!-- {mark}: made by tests/generated_pages.py -->\n")
-        )
-        _, end, after = rest.partition(f"<!-- end of {mark} -->")
-        assert begin, f"{name} has lost its mark"
-        assert end, f"{name} has lost its mark"
-        made[ROOT / name] = before + begin + part() + end + after
+    for name, parts in PARTS.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for mark, part in parts.items():
+            before, begin, rest = text.partition(f"<!-- {mark}: made by tests/generated_pages.py -->\n")
+            _, end, after = rest.partition(f"<!-- end of {mark} -->")
+            assert begin, f"{name} has lost its mark"
+            assert end, f"{name} has lost its mark"
+            text = before + begin + part() + end + after
+        made[ROOT / name] = text
     return made
 
 

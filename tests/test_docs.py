@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from generated_pages import PARTS, PICTURE, direct, pages, reasons, uses
 from test_layers import FLOORS
 
 import workbench
+from workbench.cli.talk import sentence
 
 ROOT = Path(workbench.__file__).parents[1]
 pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="the source tree is not at hand")
@@ -92,5 +94,26 @@ def test_dead_links_and_lost_pages_are_found(tmp_path: Path) -> None:
 
 
 def test_parts_that_are_made_are_marked_once() -> None:
-    for name, (mark, _) in PARTS.items():
-        assert (ROOT / name).read_text(encoding="utf-8").count(f"<!-- {mark}: made by") == 1
+    for name, parts in PARTS.items():
+        for mark in parts:
+            assert (ROOT / name).read_text(encoding="utf-8").count(f"<!-- {mark}: made by") == 1
+
+
+def said_by_the_code() -> set[str]:
+    """Every text of the code, "\u2026" for what is filled in, as it is shown: with a capital and a full stop."""
+    texts = set()
+    for path in (ROOT / "workbench").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                texts.add("".join(str(part.value) if isinstance(part, ast.Constant) else "\u2026" for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+    return {sentence(text) for text in texts if text}
+
+
+def test_every_message_of_the_troubleshooting_is_one_of_the_code() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(quoted) >= 25
+    assert [message for message in quoted if message not in said_by_the_code()] == []
+    assert "This is a defect" in (ROOT / "workbench" / "cli" / "talk.py").read_text(encoding="utf-8")
