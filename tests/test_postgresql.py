@@ -43,6 +43,11 @@ def store(postgres: Server) -> Iterator[Store]:
     made.close()
 
 
+def of_both_databases(_thing: object, name: str | None, *_: object) -> bool:
+    """Whether PostgreSQL has it, too."""
+    return name != "ix_person_unsubscribed_text"
+
+
 def test_migrations_make_what_the_definitions_say_and_can_be_taken_back(postgres: Server) -> None:
     store = Store(postgres.create())
     assert not store.holds_a_register()
@@ -50,7 +55,8 @@ def test_migrations_make_what_the_definitions_say_and_can_be_taken_back(postgres
         store.upgrade()
         store.check_version()
         with store.read() as tx:
-            assert compare_metadata(MigrationContext.configure(tx, opts={"compare_type": True}), s.metadata) == []
+            context = MigrationContext.configure(tx, opts={"compare_type": True, "include_object": of_both_databases})
+            assert compare_metadata(context, s.metadata) == []
         with store.write() as tx:
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))

@@ -729,6 +729,16 @@ def test_the_opt_out_of_a_merged_record_reaches_what_it_became(tx, made):
     assert tonight(tx) == {("unsubscribe_person", ann), ("opt_out_record", lead(9))}
 
 
+def test_the_forecast_with_a_batch_of_very_many(tx, made):
+    """More people than one statement may have bound values."""
+    ann = made.person("ann@example.com", lead(1))
+    made.out(ann)
+    made.record(1, "ann@example.com", out=False)
+    records.relink(tx)
+    assert tonight(tx) == {("opt_out_record", lead(1))}
+    assert mismatches.forecast(tx, resubscribed=[ann, *(f"nobody{n}" for n in range(70_000))]) == ()
+
+
 def test_the_forecast_with_a_batch(tx, made):
     ann, bob = made.person("ann@example.com", lead(1)), made.person("bob@example.com", lead(2))
     for number, person_id in ((1, ann), (2, bob)):

@@ -191,7 +191,9 @@ def _sorted(people: list[dict], sort: str, descending: bool) -> list[dict]:
     return [_as_row(p) for p in sorted(people, key=key, reverse=descending)]
 
 
-def test_every_filter_sort_and_direction_pages_like_the_sorted_list(register):
+@pytest.mark.parametrize("few", [review.FEW, 3])
+def test_every_filter_sort_and_direction_pages_like_the_sorted_list(register, few, monkeypatch):
+    monkeypatch.setattr(review, "FEW", few)  # so that both ways of finding a page are gone with so few people in the register
     store, people = register
     draw = random.Random(11)
     seen: set[str] = set()
@@ -362,6 +364,15 @@ def test_a_page_of_the_unsubscribed_is_read_from_an_index_without_sorting(regist
         sa.event.remove(store.engine, "before_cursor_execute", explain)
     assert plans
     assert not [step for step in plans if "TEMP B-TREE" in step]
+
+
+def test_text_among_the_unsubscribed_is_read_from_its_index(register):
+    store, _ = register
+    query = sa.select(s.person.c.person_id).where(*review._where({"unsubscribed": True, "text": "ann"}))
+    with store.read() as tx:
+        sql = str(query.compile(tx, compile_kwargs={"literal_binds": True}))
+        plan = [row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql.replace('%%', '%')}")]
+    assert [step for step in plan if "ix_person_unsubscribed_text" in step]
 
 
 def test_times_are_told_in_utc(register):

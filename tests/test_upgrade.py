@@ -211,11 +211,11 @@ def test_work_goes_on_where_it_stood_and_no_opt_out_is_lost(old: Callable[[str],
         assert wb.trail.verify().ok
 
 
-@pytest.mark.parametrize("revision", OLDER)
+@pytest.mark.parametrize("revision", [one for one in OLDER if one < "0004"])
 def test_an_upgrade_that_fails_leaves_the_register_as_it_was(
     old: Callable[[str], Old], revision: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Something of the last step's name is in the way, when the steps before it are done."""
+    """Something of the name of what 0004 makes is in the way, when the steps before it are done."""
     there = old(revision)
     with there.store.write() as tx:
         tx.exec_driver_sql("CREATE INDEX ix_address_change_old_email ON address_change (new_email)")

@@ -167,6 +167,10 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"unsubscribed": True, "text": "name00012"},
     {"unsubscribed": True, "domain": "company77.example"},
     {"unsubscribed": True, "mismatch": "unsubscribed_only_locally"},
+    {"unsubscribed": True, "company": "77", "consent": False},
+    {"unsubscribed": True, "consent": True},
+    {"mismatch": "relapse"},
+    {"text": "name00012"},
     {"salesforce": "opted_in"},
     {},
 )

@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from workbench.errors import InputError
 from workbench.mismatch import KINDS
@@ -34,9 +36,29 @@ MOST_ROWS = 1000
 MOST_IDS = 30_000  # below SQLite's limit on bound values
 MOST_WORDS = 8
 LONGEST_TEXT = 200
+FEW = 1000  # of so many people it is quicker to sort them all than to walk the whole list in order until a page is full
 IN_FORCE = ("given", "renewed")  # a withdrawn or refused consent is not one on file
 
 Row = dict[str, Any]
+
+
+class holds(FunctionElement[bool]):  # noqa: N801 - it is written like an SQL function
+    """Whether a text fits a LIKE pattern, whatever the case of its letters (on SQLite: of ASCII letters, as its LIKE does)."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(holds)
+def _like(element: Any, compiler: Any, **kw: Any) -> str:
+    text, pattern = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({text} LIKE {pattern} ESCAPE '/')"
+
+
+@compiles(holds, "postgresql")
+def _ilike(element: Any, compiler: Any, **kw: Any) -> str:
+    text, pattern = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({text} ILIKE {pattern} ESCAPE '/')"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +118,7 @@ def page(
     where = _where(filters)
     backwards = before is not None
     key = None if before == END else _key(before if backwards else after, sort)
+    where = _narrowed(tx, filters, where)
     found = _walk(tx, where, order.turned() if backwards else order, key=key, limit=limit + 1)
     more, rows = len(found) > limit, found[:limit]
     if backwards:
@@ -153,6 +176,16 @@ def _order(sort: str, descending: bool) -> _Order:
     if sort not in SORTS:
         raise InputError("the list can't be sorted by this column", f"Sort by one of: {', '.join(SORTS)}.")
     return _Order(sort, bool(descending))
+
+
+def _narrowed(
+    tx: Transaction, filters: Mapping[str, Any], where: tuple[sa.ColumnElement[bool], ...]
+) -> tuple[sa.ColumnElement[bool], ...]:
+    """The same people, by their ids where few of them fit: a walk in order reads everybody else on its way to them."""
+    if not SEARCHED.intersection(name for name, value in filters.items() if value is not None and value != ""):
+        return where
+    found = tx.execute(sa.select(s.person.c.person_id).where(*where).limit(FEW + 1)).scalars().all()
+    return where if len(found) > FEW else (s.person.c.person_id.in_(found),)
 
 
 def _walk(
@@ -283,7 +316,12 @@ def _words(name: str, value: Any, *columns: sa.Column[str]) -> Terms:
     words = _plain_text(name, value).split()
     if len(words) > MOST_WORDS:
         raise _wrong(name, f"at most {MOST_WORDS} words")
-    return [sa.or_(*(c.icontains(spelling, autoescape=True) for c in columns for spelling in _spellings(w))) for w in words]
+    return [sa.or_(*(holds(c, _pattern(spelling)) for c in columns for spelling in _spellings(w))) for w in words]
+
+
+def _pattern(word: str) -> str:
+    escaped = word.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return f"%{escaped}%"
 
 
 def _spellings(word: str) -> tuple[str, ...]:
@@ -333,12 +371,12 @@ def _mismatch(value: Any) -> Terms:
     kind = _one_of("mismatch", value, ("any", *KINDS))
     m = s.mismatch.c
     chosen = [] if kind == "any" else [m.kind == kind]
-    return [sa.exists(m.person_id).where(m.person_id == s.person.c.person_id, m.resolved_at.is_(None), *chosen)]
+    return [s.person.c.person_id.in_(sa.select(m.person_id).where(m.resolved_at.is_(None), *chosen))]
 
 
 def _consent(value: Any) -> Terms:
     c = s.consent.c
-    on_file = sa.exists(c.person_id).where(c.person_id == s.person.c.person_id, c.state.in_(IN_FORCE))
+    on_file = s.person.c.person_id.in_(sa.select(c.person_id).where(c.state.in_(IN_FORCE)))
     return [on_file if _flag("consent", value) else ~on_file]
 
 
@@ -370,3 +408,6 @@ FILTERS: Mapping[str, Callable[[Any], Terms]] = {
     "person_ids": lambda value: [s.person.c.person_id.in_(_listed("person_ids", value))],
 }
 """What the list can be filtered by; None and "" leave a filter out. ``since`` is included, ``until`` is not."""
+
+SEARCHED = frozenset({"text", "company", "mismatch", "consent"})
+"""Filters that no sorted list serves, and that few people may fit."""

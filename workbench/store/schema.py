@@ -113,6 +113,17 @@ person = sa.Table(
     sa.Index("ix_person_unsubscribed", "unsubscribed_at", "person_id"),
     sa.Index("ix_person_last_name", "last_name", "person_id"),
     sa.Index("ix_person_company", "company", "person_id"),
+    # Text is searched for in whole: SQLite reads this instead of the people. PostgreSQL keeps no entry this long.
+    sa.Index(
+        "ix_person_unsubscribed_text",
+        "unsubscribed_at",
+        "person_id",
+        "email",
+        "first_name",
+        "last_name",
+        "company",
+        sqlite_where=sa.text("unsubscribed_at IS NOT NULL AND erased_at IS NULL"),
+    ).ddl_if(dialect="sqlite"),
 )
 
 person_salesforce_id = sa.Table(

@@ -6,15 +6,18 @@ Opt-outs travel along links: from a record to its people, from a person to their
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from workbench.mismatch import OPT_OUT_RECORD, UNSUBSCRIBE_PERSON, Change, Excluded
 from workbench.store.database import Transaction
 from workbench.store.mismatches.sides import (
+    Condition,
     active,
     former_records,
     left_behind,
@@ -111,18 +114,32 @@ def _erased(record_id: str) -> Change:
     return Change(action=OPT_OUT_RECORD, person_id="", record_id=record_id, why=why)
 
 
+def _listed(tx: Transaction, ids: Iterable[str]) -> sa.Select[Any]:
+    """Ids as a query with one bound value: of a batch of 100,000 people there are more than a statement may have values."""
+    one = sa.bindparam(None, json.dumps(sorted(ids)), sa.Text)
+    if tx.dialect.name == "postgresql":
+        return sa.select(sa.func.jsonb_array_elements_text(sa.cast(one, JSONB)).table_valued("value").c.value)
+    return sa.select(sa.func.json_each(one).table_valued("value").c.value)
+
+
 class _World:
     """The register and the org's records as they stand, or as they would after a batch."""
 
     def __init__(self, tx: Transaction, resubscribed: frozenset[str]) -> None:
         self.tx = tx
-        self.ids = ids = sorted(resubscribed)
-        self.unsubscribed = unsubscribed & p.c.person_id.not_in(ids) if ids else unsubscribed
-        self.subscribed = subscribed | (active & p.c.person_id.in_(ids)) if ids else subscribed
+        self.ids = ids = _listed(tx, resubscribed) if resubscribed else None
+        self.unsubscribed: Condition = unsubscribed
+        self.subscribed: Condition = subscribed
+        self.opted_out: Condition = record.c.opted_out
+        self.half: Condition = record.c.fields_differ
+        if ids is None:
+            return
+        self.unsubscribed = unsubscribed & p.c.person_id.not_in(ids)
+        self.subscribed = subscribed | (active & p.c.person_id.in_(ids))
         cleared = sa.select(link.c.record_id).where(link.c.person_id.in_(ids))
         spared = live(record) & record.c.record_id.in_(cleared)
-        self.opted_out = record.c.opted_out & ~spared if ids else record.c.opted_out
-        self.half = record.c.fields_differ & ~spared if ids else record.c.fields_differ
+        self.opted_out = record.c.opted_out & ~spared
+        self.half = record.c.fields_differ & ~spared
 
     def _speaking(self) -> sa.Select[Any]:
         """(person_id, record_id): an opted-out record that speaks for somebody who is not unsubscribed."""
@@ -153,7 +170,7 @@ class _World:
         return path.where(live(r), ~self.opted_out, willing)
 
     def _is_unsubscribed(self, out: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
-        spared = (out.c.person_id.not_in(self.ids),) if self.ids else ()
+        spared = () if self.ids is None else (out.c.person_id.not_in(self.ids),)
         return (out.c.erased_at.is_(None), out.c.unsubscribed_at.is_not(None), *spared)
 
     def people(self) -> frozenset[str]:
