@@ -64,7 +64,7 @@ def lines_of(*words: str) -> list[list[str]]:
     """Command lines in the documents that begin with these words: indented ones, and those in backticks."""
     found = []
     for document in DOCUMENTS:
-        text = (ROOT / document).read_text(encoding="utf-8")
+        text = re.sub(r"\\\n\s*", "", (ROOT / document).read_text(encoding="utf-8"))  # a command over several lines is one
         for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text) + SCHEDULED.findall(text):
             if line.split()[: len(words)] == list(words) and line.strip() != "workbench":
                 found.append(shlex.split(line.partition("#")[0]))

@@ -62,7 +62,7 @@ def blocks(page: str) -> list[Block]:
         if token.type == "inline" and before is not None and before.type == "heading_open":
             heading = token.content
         if token.type in ("code_block", "fence") and token.info.strip() != "{toctree}":
-            lines = tuple(line for line in token.content.splitlines() if line.strip())
+            lines = tuple(line for line in re.sub(r"\\\n\s*", "", token.content).splitlines() if line.strip())
             found.append(Block(page, heading, token.info.strip(), lines))
     return found
 
