@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 import sysconfig
 import tarfile
 import venv
@@ -156,11 +158,9 @@ def test_the_source_archive_makes_the_same_wheel(wheel: Path, tmp_path: Path) ->
     assert files(build(source, "wheel", tmp_path / "again")) == files(wheel)
 
 
-@pytest.fixture(scope="module")
-def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+def emptied(folder: Path, wheel: Path, python: str) -> Installed:
     """An environment that held nothing: the wheel, and what its own metadata asks for, in the locked versions."""
-    folder = tmp_path_factory.mktemp("empty")
-    venv.create(folder / "env", with_pip=False, symlinks=True)
+    subprocess.run([python, "-m", "venv", "--without-pip", "--symlinks", str(folder / "env")], check=True)
     there = Installed(folder / "env" / "bin", folder)
     (folder / "versions.txt").write_text(versions(ROOT / "requirements.lock"), encoding="utf-8")
     constrained = ("install", "-q", "-c", str(folder / "versions.txt"))
@@ -168,7 +168,13 @@ def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ins
         pytest.skip("pip reaches no package index here: the wheel's dependencies can't be installed")
     done = pip(there.bin / "python", *constrained, "--no-compile", str(wheel))
     assert done.returncode == 0, done.stderr
-    yield there
+    return there
+
+
+@pytest.fixture(scope="module")
+def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    folder = tmp_path_factory.mktemp("empty")
+    yield emptied(folder, wheel, sys.executable)
     shutil.rmtree(folder)  # it is half a gigabyte, and pytest keeps the folders of three runs
 
 
@@ -195,6 +201,28 @@ def test_a_clean_environment_with_only_the_wheel_finishes_the_demo(empty: Instal
         assert (verified.returncode, verified.stdout.startswith("Unchanged: ")) == (0, True), verified.stdout
     trail = empty.run("workbench", "--workspace", "demo/workspace", "trail", "verify")
     assert (trail.returncode, "The trail is intact" in trail.stdout) == (0, True), trail.stdout + trail.stderr
+
+
+def newer(version: str) -> str:
+    """The interpreter of another version: on the PATH, or one of those that WORKBENCH_PYTHONS names; skips where there is none."""
+    named = os.environ.get("WORKBENCH_PYTHONS", "").split(os.pathsep)
+    asked = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
+    for python in filter(None, [shutil.which(f"python{version}"), *named]):
+        if subprocess.run([python, "-c", asked], capture_output=True, text=True, check=False).stdout.strip() == version:
+            return python
+    pytest.skip(f"there is no Python {version} here (WORKBENCH_PYTHONS may name one)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_a_clean_environment_of_a_newer_python_finishes_the_demo(version: str, wheel: Path, tmp_path: Path) -> None:
+    there = emptied(tmp_path, wheel, newer(version))
+    assert there.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").stdout.strip() == version
+    done = there.run("workbench", "demo", "demo", "--no-lab")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "79 of 79 resubscribed people are opted in on both sides." in done.stdout
+    assert re.fullmatch(r"The audit trail verifies: \d+ events\.", done.stdout.splitlines()[-1])
+    shutil.rmtree(tmp_path / "env")
 
 
 def test_a_register_on_a_server_needs_an_extra_and_says_so(empty: Installed) -> None:
