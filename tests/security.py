@@ -16,7 +16,7 @@ RULES = {
     "the server holds every role to its work": ("postgresql_roles", "postgresql"),
     "data stays data: SQL, SOQL, paths, markup, formulas": ("injection", "salesforce_soql", "spreadsheet"),
     "no pickle, no eval, no shell": ("no_code_from_data",),
-    "personal data stays where it belongs": ("privacy", "reports"),
+    "personal data stays where it belongs": ("privacy", "reports", "notebook_guard"),
     "nobody gets past an opt-out": ("attacks", "attacks_intake", "attacks_sync", "withdrawal", "key_trouble"),
     "whatever fails, the opt-out stays: an exception in every function that decides": ("fail_closed",),
     "nothing but Salesforce is spoken to, and its answers are doubted": ("salesforce_transport", "salesforce_replies", "bounds"),

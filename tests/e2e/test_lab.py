@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import urllib.request
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -181,6 +184,24 @@ def test_without_the_token_nobody_gets_in(lab_page):
     reply = stranger.request.get(f"{address.split('/lab')[0]}/api/contents")
     assert reply.status == 403
     stranger.close()
+
+
+def test_a_name_of_elsewhere_that_leads_here_is_not_served(lab_page):
+    """DNS rebinding: a stranger's page whose name was pointed at this computer, even with the token at hand."""
+    _, _, address = lab_page
+    (token,) = parse_qs(urlsplit(address).query)["token"]
+    url = f"{address.split('/lab')[0]}/api/contents"
+
+    def status(**headers: str) -> int:
+        request = urllib.request.Request(url, headers={"Authorization": f"token {token}", **headers})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return reply.status
+        except HTTPError as refused:
+            return refused.code
+
+    assert status() == 200
+    assert status(Host="evil.example.com") == 403
 
 
 def test_what_the_browser_saved_holds_no_people(lab_page):
