@@ -317,7 +317,7 @@ def test_a_withdrawal_tells_salesforce_at_once_or_says_that_the_sync_will(ada: W
     assert ada.wb.run(approved(ada, person.person_id)).done == 1
     consent = ada.wb.consents(ADA).consent_id[0]
     assert run(["consent", "withdraw", consent, "--method", "email"]) == 0
-    assert "unsubscribed in the register. 1 Salesforce records opted out." in capsys.readouterr().err
+    assert "unsubscribed in the register. 1 Salesforce record opted out." in capsys.readouterr().err
     assert all(ada.flags(lead_id(1)).values())
 
 

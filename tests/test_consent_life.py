@@ -296,17 +296,17 @@ def test_the_commands(wb: Workbench, tmp_path: Path, capsys: pytest.CaptureFixtu
     old, form = first_id(wb), tmp_path / "again.pdf"
     form.write_bytes(b"%PDF-1.7 signed again")
     code, renewed, said = consent("renew", old, "--given-at", "2026-06-20T08:00:00+00:00", "--evidence", form)
-    assert (code, said) == (0, "The consent is renewed with 1 evidence file(s); the earlier one stays as it was.\n")
+    assert (code, said) == (0, "The consent is renewed with 1 evidence file; the earlier one stays as it was.\n")
     code, data, _ = consent("history", old, "--format", "json")
     assert (code, [row["state"] for row in json.loads(data)]) == (0, ["given", "renewed"])
     assert consent("expire")[:2] == (0, f"{old}\n")
     assert consent("withdraw", renewed.strip(), "--method", "email")[0] == 0
     assert consent("coverage")[0] == 0
     code, data, said = consent("export", ANN, "--format", "jsonld", "--evidence", tmp_path / "files")
-    assert (code, said, len(json.loads(data)["@graph"])) == (0, "2 evidence file(s) copied.\n", 2)
+    assert (code, said, len(json.loads(data)["@graph"])) == (0, "2 evidence files copied.\n", 2)
     (tmp_path / "c.jsonld").write_text(data, encoding="utf-8")
     code, _, said = consent("import", tmp_path / "c.jsonld", "--evidence", tmp_path / "files")
-    assert (code, said) == (0, "2 record(s), 0 rejected.\n")
+    assert (code, said) == (0, "2 records, 0 rejected.\n")
     code, _, said = consent("export")
     assert (code, said.splitlines()[0]) == (2, "workbench: Consents of one person, or of all, are exported.")
     assert consent("verify")[0] == 0

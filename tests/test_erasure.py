@@ -380,4 +380,4 @@ def test_the_command_asks_first_and_lists_what_remains(wb: Workbench, capsys: py
     assert (code, said.strip()) == (1, "1 person is erased and kept out.")
     assert f"Lead {record(4)} is not erased from here: it is opted out; erase it in Salesforce" in data
     assert MARK not in data + said
-    assert erase("--due") == (0, "", "0 evidence file(s) deleted.\n")
+    assert erase("--due") == (0, "", "0 evidence files deleted.\n")

@@ -73,8 +73,8 @@ def test_an_old_snapshot_a_waiting_batch_and_no_controller_are_lines(world, monk
     monkeypatch.setenv("WORKBENCH_CLOCK", later.isoformat())
     with Workbench.open(made.folder) as later_on:
         warnings = "\n".join(later_on.banner().warnings)
-    assert "What is known of Salesforce is 3 day(s) old; refresh it." in warnings
-    assert "1 batch(es) wait for an approval." in warnings
+    assert "What is known of Salesforce is 3 days old; refresh it." in warnings
+    assert "1 batch waits for an approval." in warnings
     assert "policy.toml names no controller, so nobody is eligible." in warnings
 
 

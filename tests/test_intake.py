@@ -164,7 +164,7 @@ def test_a_dry_run_answers_the_same_and_changes_nothing(desk: Desk) -> None:
     real = desk.people_file(path)
     assert counts(real) == counts(dry) == (4, 1, 1, 0, 2, 1)
     assert (
-        dry.sentence == "4 rows: 1 would be imported, 1 would be updated, 0 unchanged, 2 rejected; 1 unsubscribes would be added."
+        dry.sentence == "4 rows: 1 would be imported, 1 would be updated, 0 unchanged, 2 rejected; 1 unsubscribe would be added."
     )
 
 

@@ -59,7 +59,7 @@ FLOORS = (
     ("handout", "preview"),
     ("consent", "trail"),
     ("person", "spreadsheet"),
-    ("errors",),
+    ("counted", "errors"),
 )
 """Top first."""
 

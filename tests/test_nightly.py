@@ -75,7 +75,7 @@ def hold(world, person_id, holder="batch:7"):
 
 def test_whoever_is_opted_out_on_one_side_is_opted_out_on_both(both):
     result = both.wb.sync()
-    assert result.sentence == "1 people unsubscribed; 1 Salesforce records opted out."
+    assert result.sentence == "1 person unsubscribed; 1 Salesforce record opted out."
     assert both.flags(ANN, BOB) == {ANN: True, BOB: True}
     (episode,) = episodes(both, both.ann)
     assert (episode.source, episode.opted_out_at, episode.closed_at) == ("salesforce_sync", OPTED_OUT, None)
@@ -96,7 +96,7 @@ def test_whoever_is_opted_out_on_one_side_is_opted_out_on_both(both):
 
 def test_a_dry_run_writes_nothing_outward(both):
     result = both.wb.sync(dry_run=True)
-    assert result.sentence == "1 people would be unsubscribed; 1 Salesforce records would be opted out."
+    assert result.sentence == "1 person would be unsubscribed; 1 Salesforce record would be opted out."
     assert both.flags(ANN, BOB) == {ANN: True, BOB: False}
     assert episodes(both, both.ann) == ()
     assert "sync_started" not in told(both)

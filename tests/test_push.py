@@ -60,7 +60,7 @@ def test_a_record_that_cannot_be_written_is_named_and_left_to_the_sync(anna):
     anna.org.control("/permissions", {"object": "Contact", "field": "HasOptedOutOfEmail", "updateable": False})
     anna.wb.unsubscribe(ANNA)
     assert anna.wb.push(ANNA).sentence == (
-        f"1 Salesforce records opted out; 1 could not be written, the next sync does it: {CONTACT}."
+        f"1 Salesforce record opted out; 1 could not be written, the next sync does it: {CONTACT}."
     )
     assert "opt_out_failed" in told(anna)
     anna.org.control("/permissions", {"object": "Contact", "field": "HasOptedOutOfEmail", "updateable": True})

@@ -63,7 +63,7 @@ class Page(HTMLParser):
     [
         ("horoscope", {}, "there is no report of this name"),
         ("../issued/x", {}, "there is no report of this name"),
-        ("resubscription-audit", {}, "the report resubscription-audit needs the parameter since, until"),
+        ("resubscription-audit", {}, "the report resubscription-audit needs the parameters since, until"),
         ("resubscription-audit", {"since": "2026-10-01"}, "the report resubscription-audit needs the parameter until"),
         ("resubscription-audit", {**PERIOD, "colour": "red"}, "the report resubscription-audit has no parameter colour"),
         ("resubscription-audit", {"since": "2026-11-01", "until": "2026-10-01"}, "the report's period ends before it begins"),

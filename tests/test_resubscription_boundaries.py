@@ -73,7 +73,7 @@ def test_states_are_stored_by_their_names() -> None:
 
 def test_every_cause_that_the_protocol_knows_has_its_sentence() -> None:
     known = "opted_out_in_salesforce opted_out_in_register records_changed record_changed not_applied salesforce_refused "
-    known += "history_missing person_changed no_longer_eligible lease_lost"
+    known += "history_missing person_changed no_longer_eligible register_restored lease_lost"
     assert set(CAUSES) == set(known.split())
 
 
@@ -228,7 +228,7 @@ def test_what_an_abort_says_of_the_records(cause: str) -> None:
     }[cause]
     detail = {
         "not_applied": "not applied after 3 attempts",
-        "salesforce_refused": "1 record(s) could not be written",
+        "salesforce_refused": "1 record could not be written",
         "history_missing": f"{ONE} has no history of our change",
         "opted_out_in_salesforce": f"{ONE} was modified at {LATER.isoformat()}",
         "record_changed": f"{TWO} was modified at {LATER.isoformat()}",

@@ -159,7 +159,7 @@ def test_the_tour_goes_as_it_is_told(tmp_path: Path) -> None:
     assert "emma.parker273.268@oulu-bearings.example.net" in one(done, "workbench person").out
     assert "1 of 1 people resubscribed; 0 refused." in one(done, "workbench batch run").err
     assert re.search(r"resubscribed +batch .* subscribed +not opted out +trail entry", one(done, "workbench person").out)
-    assert "1 Salesforce records opted out." in one(done, "workbench unsubscribe").err
+    assert "1 Salesforce record opted out." in one(done, "workbench unsubscribe").err
     assert "The trail is intact" in one(done, "workbench trail verify").out
     assert one(done, "python3 for-the-auditor").out == "VERIFIED: every event, checkpoint and file\n"
     assert "all read and compared" in one(done, "workbench backup").err

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 from workbench.audit import Audit
+from workbench.counted import counted
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
 from workbench.salesforce import CheckLine, SalesforceOrg, check_org
@@ -114,17 +115,22 @@ def _lines(desk: Desk) -> Iterator[HealthLine]:
         yield HealthLine("warn", "Salesforce has not been read yet; refresh from Salesforce first.")
     elif now - snapshot.finished_at > SNAPSHOT_OLD:
         days = (now - snapshot.finished_at).days
-        yield HealthLine("warn", f"What is known of Salesforce is {days} day(s) old; refresh it.")
+        yield HealthLine("warn", f"What is known of Salesforce is {counted(days, 'day')} old; refresh it.")
     else:
         yield HealthLine("ok", f"Salesforce was last read at {snapshot.finished_at:%Y-%m-%d %H:%M} UTC.")
     stuck = [b for b in everything if b.state in ("paused", "running")]
     if stuck:
-        yield HealthLine("warn", f"{len(stuck)} batch(es) are paused or were cut off; resume them.")
+        yield HealthLine(
+            "warn", f"{counted(len(stuck), 'batch is', 'batches are')} paused or cut off; `workbench batch resume` goes on."
+        )
     waiting = [b for b in everything if b.state == "proposed"]
     if waiting:
-        yield HealthLine("warn", f"{len(waiting)} batch(es) wait for an approval.")
+        yield HealthLine("warn", f"{counted(len(waiting), 'batch waits', 'batches wait')} for an approval.")
     if relapses:
-        yield HealthLine("warn", f"{relapses} resubscribed people are opted out again; see the mismatches.")
+        yield HealthLine(
+            "warn",
+            f"{counted(relapses, 'resubscribed person is', 'resubscribed people are')} opted out again; see the mismatches.",
+        )
     if late:
         yield HealthLine(
             "warn", f"{late} mismatches stand open for more than {desk.policy.honour_within_business_days} business days."

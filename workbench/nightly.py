@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
+from workbench.counted import counted
 from workbench.desk import Desk
 from workbench.eligibility.opt_outs import last_change
 from workbench.errors import NotAllowedError, WorkbenchError
@@ -51,9 +52,14 @@ class SyncResult:
     def sentence(self) -> str:
         """One plain sentence."""
         would = "would be " if self.dry_run else ""
-        parts = [f"{self.unsubscribed} people {would}unsubscribed", f"{self.opted_out} Salesforce records {would}opted out"]
+        parts = [
+            f"{counted(self.unsubscribed, 'person', 'people')} {would}unsubscribed",
+            f"{counted(self.opted_out, 'Salesforce record')} {would}opted out",
+        ]
         if self.skipped_leased:
-            parts.append(f"{len(self.skipped_leased)} people left alone because a batch holds them: {_some(self.skipped_leased)}")
+            parts.append(
+                f"{counted(len(self.skipped_leased), 'person', 'people')} left alone because a batch holds them: {_some(self.skipped_leased)}"
+            )
         if self.failed:
             parts.append(f"{len(self.failed)} records could not be written: {_some(self.failed)}")
         return "; ".join(parts) + "."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from workbench.counted import counted
 from workbench.desk import Desk, read_people
 from workbench.org import OrgRow, Reading
 from workbench.person import Person, unsubscribed
@@ -31,7 +32,7 @@ class Push:
         left = (
             f"; {len(self.failed)} could not be written, the next sync does it: {', '.join(self.failed)}" if self.failed else ""
         )
-        return f"{len(self.written)} Salesforce records opted out{left}."
+        return f"{counted(len(self.written), 'Salesforce record')} opted out{left}."
 
 
 def push(desk: Desk, named: str) -> Push:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from workbench.consent import Consent
+from workbench.counted import counted
 from workbench.eligibility import Verdict
 from workbench.org import ConditionalClear, FieldChange, OrgRow, Reading
 from workbench.person import Person
@@ -350,7 +351,7 @@ def after_sending(
     if not again:
         return Verified(tuple(replace(b, verified_stamp=found[b.record_id].system_modstamp) for b in intent.base))
     if refused:
-        return Abort("salesforce_refused", f"{len(again)} record(s) could not be written")
+        return Abort("salesforce_refused", f"{counted(len(again), 'record')} could not be written")
     if intent.attempts >= MOST_ATTEMPTS:
         return Abort("not_applied", f"not applied after {intent.attempts} attempts")
     return SendAgain(again)

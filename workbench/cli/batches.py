@@ -15,6 +15,7 @@ from workbench.cli.filters import WhereOption, filters
 from workbench.cli.output import FormatOption, emit, emit_json, write
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import ProgressLine, say, sentence
+from workbench.counted import counted
 from workbench.errors import InputError
 from workbench.reports.tables import records
 
@@ -119,7 +120,7 @@ def list_batches(ctx: typer.Context, form: FormatOption = "table") -> int:
     with opened(ctx) as wb:
         found = wb.batches()
     emit(found, form, columns=LISTED)
-    say(f"{len(found)} batch(es).")
+    say(f"{counted(len(found), 'batch', 'batches')}.")
     return FINE
 
 
@@ -140,7 +141,7 @@ def _print_plan(plan: Plan, form: Any) -> int:
         emit(rows, form, columns=VERDICTS)
     else:
         emit(plan.table, form)
-    say(f"{plan.eligible} eligible, {plan.refused} refused. The run would cost {plan.cost} API calls.")
+    say(f"{plan.eligible} eligible, {plan.refused} refused. The run would cost {counted(plan.cost, 'API call')}.")
     say(f"Tonight's sync would touch {plan.forecast_before} of these people without this batch, {plan.forecast_after} with it.")
     for blocker in plan.blockers:
         say(f"Blocked: {sentence(blocker)}")

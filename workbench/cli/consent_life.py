@@ -12,6 +12,7 @@ from workbench.cli.output import FormatOption, emit, write
 from workbench.cli.people import pushed
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import say
+from workbench.counted import counted
 from workbench.errors import InputError
 
 ConsentArgument = Annotated[str, typer.Argument(metavar="CONSENT", help="The consent's id, as `consent show` prints it.")]
@@ -52,7 +53,7 @@ def renew(
     with opened(ctx) as wb:
         renewed = wb.renew_consent(consent, evidence=[Evidence.from_file(path) for path in evidence], **fields)
     write(f"{renewed.consent_id}\n")
-    say(f"The consent is renewed with {len(renewed.evidence)} evidence file(s); the earlier one stays as it was.")
+    say(f"The consent is renewed with {counted(len(renewed.evidence), 'evidence file')}; the earlier one stays as it was.")
     return FINE
 
 
@@ -78,7 +79,7 @@ def expire(ctx: typer.Context) -> int:
     with opened(ctx) as wb:
         ended = wb.note_expired_consents()
     write("".join(f"{consent_id}\n" for consent_id in ended))
-    say(f"{len(ended)} consent(s) newly over.")
+    say(f"{counted(len(ended), 'consent')} newly over.")
     return FINE
 
 
@@ -126,7 +127,7 @@ def export(
     with opened(ctx) as wb:
         text = wb.export_consents(person, form=form)
         if evidence is not None:
-            say(f"{wb.export_evidence(person, evidence)} evidence file(s) copied.")
+            say(f"{counted(wb.export_evidence(person, evidence), 'evidence file')} copied.")
     write(text)
     return FINE
 
@@ -145,7 +146,7 @@ def take_in(
         verdicts = wb.import_consent_records(file, evidence_dir=evidence)
     emit([{"record": v.line, "outcome": v.outcome, "consent_id": v.consent_id, "reason": v.reason} for v in verdicts], form)
     rejected = sum(v.outcome == "rejected" for v in verdicts)
-    say(f"{len(verdicts)} record(s), {rejected} rejected.")
+    say(f"{counted(len(verdicts), 'record')}, {rejected} rejected.")
     return code(rejected)
 
 

@@ -11,6 +11,7 @@ from workbench.cli.filters import moment, text_file
 from workbench.cli.output import FormatOption, emit, write
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import ProgressLine, say
+from workbench.counted import counted
 from workbench.errors import InputError
 from workbench.reports.tables import records
 
@@ -99,7 +100,7 @@ def add(
             **fields,
         )
     write(f"{consent.consent_id}\n")
-    say(f"The consent is recorded with {len(consent.evidence)} evidence file(s).")
+    say(f"The consent is recorded with {counted(len(consent.evidence), 'evidence file')}.")
     return FINE
 
 
@@ -114,7 +115,7 @@ def show(
     with opened(ctx) as wb:
         found = wb.consents(person)
     emit(found, form)
-    say(f"{len(found)} consent(s).")
+    say(f"{counted(len(found), 'consent')}.")
     return FINE
 
 

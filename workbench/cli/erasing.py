@@ -11,6 +11,7 @@ from workbench.cli.imports import DryRunOption
 from workbench.cli.output import FormatOption, emit, write
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import say
+from workbench.counted import counted
 from workbench.errors import InputError
 
 ANSWER = "erase"
@@ -37,7 +38,7 @@ def erase(
         if due:
             gone = wb.erase_due()
             write("".join(f"{digest}\n" for digest in gone))
-            say(f"{len(gone)} evidence file(s) deleted.")
+            say(f"{counted(len(gone), 'evidence file')} deleted.")
             return FINE
         if not dry_run and not yes:
             _ask(len(named or ()))

@@ -14,6 +14,7 @@ from workbench.cli.filters import pairs
 from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import code, opened
 from workbench.cli.talk import say
+from workbench.counted import counted
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ def _imported(ctx: typer.Context, read: Callable[[Workbench], Any], form: Any) -
     for problem in result.problems:
         say(problem)
     if result.rejects_file is not None:
-        say(f"{result.rejected} rejected rows with their reasons: {result.rejects_file}")
+        say(
+            f"{counted(result.rejected, 'rejected row')} with {'its reason' if result.rejected == 1 else 'their reasons'}: {result.rejects_file}"
+        )
     if result.dry_run:
         say("This was a dry run; nothing was changed.")
     return code(result.rejected or result.overlooked)

@@ -10,6 +10,7 @@ import typer
 from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import ProgressLine, say
+from workbench.counted import counted
 
 if TYPE_CHECKING:
     from workbench.salesforce import CheckLine, SalesforceOrg
@@ -66,7 +67,7 @@ def check(
         lines += [(line.ok, "ok" if line.ok else "bad", line.sentence) for line in tried]
     emit([dict(zip(("ok", "level", "finding"), line, strict=True)) for line in lines], form)
     missing = [level for _, level, _ in lines if level == "bad"]
-    say(f"{len(missing)} problem(s) found." if missing else "Everything that is needed is there.")
+    say(f"{counted(len(missing), 'problem')} found." if missing else "Everything that is needed is there.")
     return code(missing)
 
 

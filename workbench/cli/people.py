@@ -13,6 +13,7 @@ from workbench.cli.filters import WhereOption, filters, moment
 from workbench.cli.output import FormatOption, emit, emit_json, write
 from workbench.cli.session import FINE, opened
 from workbench.cli.talk import say
+from workbench.counted import counted
 from workbench.errors import WorkbenchError
 from workbench.reports.tables import plain_text, records
 
@@ -45,7 +46,7 @@ def people(
     with opened(ctx) as wb:
         found = wb.people(**chosen, limit=limit)
     emit(found, form, columns=LISTED)
-    say(f"{len(found)} {'person' if len(found) == 1 else 'people'}.")
+    say(f"{counted(len(found), 'person', 'people')}.")
     return FINE
 
 

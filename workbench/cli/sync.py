@@ -9,6 +9,7 @@ import typer
 from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import say, sentence
+from workbench.counted import counted
 from workbench.errors import InputError
 from workbench.reports.tables import records
 
@@ -37,9 +38,11 @@ def mismatches(
         found = wb.mismatches(kind, refresh=refresh, resolved=resolved)
     emit(found, form, columns=LISTED)
     if resolved:
-        say(f"{len(found)} resolved mismatch(es).")
+        say(f"{counted(len(found), 'resolved mismatch', 'resolved mismatches')}.")
         return FINE
-    say(f"{len(found)} open mismatch(es)." if len(found) else "Register and Salesforce agree, as far as the last snapshot tells.")
+    none = "Nothing of this kind is open" if kind else "Register and Salesforce agree"
+    open_ones = f"{counted(len(found), 'open mismatch', 'open mismatches')}."
+    say(open_ones if len(found) else f"{none}, as far as the last snapshot tells.")
     return code(len(found))
 
 
@@ -48,7 +51,7 @@ def forecast(ctx: typer.Context, form: FormatOption = "table") -> int:
     with opened(ctx) as wb:
         found = wb.forecast()
     emit(found, form)
-    say(f"The next sync would make {len(found)} change(s).")
+    say(f"The next sync would make {counted(len(found), 'change')}.")
     return FINE
 
 
@@ -74,5 +77,5 @@ def followup(ctx: typer.Context, form: FormatOption = "table") -> int:
         found = wb.follow_up()
     relapsed = [row for row in records(found)[1] if row["outcome"] == "relapsed"]
     emit(found, form)
-    say(f"{len(found)} resubscription(s) checked, {len(relapsed)} relapsed.")
+    say(f"{counted(len(found), 'resubscription')} checked, {len(relapsed)} relapsed.")
     return code(relapsed)

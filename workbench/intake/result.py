@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workbench.counted import counted
+
 LINES_NAMED = 5
 KINDS_NAMED = 100
 
@@ -48,8 +50,8 @@ class ImportResult:
         """The counts in one sentence."""
         would = "would be " if self.dry_run else ""
         return (
-            f"{self.rows:,} rows: {self.imported:,} {would}imported, {self.updated:,} {would}updated, "
-            f"{self.unchanged:,} unchanged, {self.rejected:,} rejected; {self.unsubscribed:,} unsubscribes {would}added."
+            f"{counted(self.rows, 'row')}: {self.imported:,} {would}imported, {self.updated:,} {would}updated, "
+            f"{self.unchanged:,} unchanged, {self.rejected:,} rejected; {counted(self.unsubscribed, 'unsubscribe')} {would}added."
         )
 
 

@@ -68,7 +68,7 @@ class Template:
             raise ReportError(f"the report {self.name} has no parameter {', '.join(unknown)}", ADVICE)
         missing = [p.name for p in self.parameters if p.required and given.get(p.name) is None]
         if missing:
-            raise ReportError(f"the report {self.name} needs the parameter {', '.join(missing)}", ADVICE)
+            raise ReportError(f"the report {self.name} needs the parameter{'s' if len(missing) > 1 else ''} {', '.join(missing)}", ADVICE)
         values = {p.name: _value(p, given[p.name]) if p.name in given else p.default for p in self.parameters}
         if all(values.get(name) for name in PERIOD) and values["since"] >= values["until"]:
             raise ReportError("the report's period ends before it begins", "Give a day for until that lies after since.")

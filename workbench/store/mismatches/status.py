@@ -113,7 +113,7 @@ def resubscribed_without_consent() -> Query:
     covered = sa.select(intent.c.intent_id).join_from(intent, c, c.c.consent_id == intent.c.consent_id)
     covered = covered.where(intent.c.intent_id == u.c.closed_by_intent, intent.c.person_id == u.c.person_id)
     number = sa.func.count()
-    detail = text("Closed in the register without a consent on file: ", number, " unsubscribe(s), the first was ", sa.func.min(u.c.unsubscribe_id), ".")  # fmt: skip
+    detail = text("Closed in the register without a consent on file; unsubscribes: ", number, ", the first was ", sa.func.min(u.c.unsubscribe_id), ".")  # fmt: skip
     found = finding("resubscribed_without_consent", u.c.person_id, "", detail, m.FINDING, sa.func.min(u.c.closed_at))
     found = found.join_from(u, p, p.c.person_id == u.c.person_id).group_by(u.c.person_id)
     back = sa.exists().where(still_open.c.person_id == u.c.person_id, still_open.c.closed_at.is_(None))
