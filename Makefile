@@ -32,7 +32,7 @@ check: .venv/installed ## lint, format, types, and the tests that need neither b
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q -m 'not slow' -n 2 --dist loadfile $(SLOWER:%=--ignore=%)
 
-SLOWER := tests/e2e tests/faults tests/test_notebooks.py tests/test_reports.py tests/test_packaging.py tests/test_tour.py
+SLOWER := tests/e2e tests/faults tests/test_notebooks.py tests/test_reports.py tests/test_report_injection.py tests/test_packaging.py tests/test_tour.py
 
 docs: .venv/installed ## README, docs/ and the pages beside them as a site in artifacts/docs; a link that leads nowhere is an error
 	@PYTHONPATH=tests $(BIN)/python tests/generated_pages.py

@@ -14,7 +14,7 @@ sys.path.insert(0, str(TESTS))
 
 RULES = {
     "the server holds every role to its work": ("postgresql_roles", "postgresql"),
-    "data stays data: SQL, SOQL, paths, markup, formulas": ("injection", "salesforce_soql", "spreadsheet"),
+    "data stays data: SQL, SOQL, paths, markup, formulas": ("injection", "report_injection", "salesforce_soql", "spreadsheet"),
     "no pickle, no eval, no shell": ("no_code_from_data",),
     "personal data stays where it belongs": ("privacy", "reports", "notebook_guard"),
     "nobody gets past an opt-out": ("attacks", "attacks_intake", "attacks_sync", "withdrawal", "key_trouble"),
@@ -45,11 +45,12 @@ def payloads() -> dict[str, int]:
     import test_injection
     import test_no_code_from_data
     import test_postgresql_roles as roles
+    import test_report_injection
 
     every = Counter(role for role, _, _ in roles.ATTACKS)
     found = {f"SQL attacks with the login of the role {role}": number for role, number in every.items()}
     found["forged events times roles"] = len(roles.FORGED) * len(roles.ROLES)
-    found |= test_injection.PAYLOADS
+    found |= test_injection.PAYLOADS | test_report_injection.PAYLOADS
     found["ways from data to code that are searched for"] = len(test_no_code_from_data.PLANTED)
     return found
 

@@ -13,13 +13,14 @@ import pytest
 
 from workbench import demo, reports
 from workbench.bench import Workbench
-from workbench.errors import ReportError
+from workbench.errors import NotAllowedError, ReportError
 from workbench.reports import pdf
 from workbench.reports.consent_register import ConsentRegister
 from workbench.reports.monthly_compliance import MonthlyCompliance
 from workbench.reports.person_history import PersonHistory
 from workbench.reports.presentation import Facts, Note, Shown, Table
 from workbench.reports.trail_verification import TrailVerification
+from workbench.settings import Operator
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 NAMES = [template.name for template in reports.templates()]
@@ -121,14 +122,13 @@ def test_only_full_reports_show_addresses_and_counts_show_nobody(shown: Workbenc
                 assert set(shown.coverage()["person_id"]) <= named
 
 
-def test_full_personal_data_in_a_new_report_needs_a_role(empty: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(Workbench, "require_any_role", lambda _, what: asked.append(what))
-    monkeypatch.setattr("workbench.reports.issuing._Issue", None)
-    for name in NAMES:
-        with pytest.raises(TypeError):
-            reports.run(empty, name, given(empty, name) | {"personal_data": "full"})
-    assert len(asked) == len(NAMES)
+def test_full_personal_data_in_a_new_report_needs_a_role(empty: Workbench) -> None:
+    issued = set((empty.workspace / "issued").glob("*"))
+    with Workbench(empty.settings, Operator(name="without-a-role", auth="os-user")) as stranger:
+        for name in NAMES:
+            with pytest.raises(NotAllowedError, match="a report with full personal data"):
+                reports.run(stranger, name, given(empty, name) | {"personal_data": "full"})
+    assert set((empty.workspace / "issued").glob("*")) == issued
 
 
 def test_the_consent_register_adds_up(shown: Workbench) -> None:
