@@ -22,6 +22,7 @@ RULES = {
     "nothing but Salesforce is spoken to, and its answers are doubted": ("salesforce_transport", "salesforce_replies", "bounds"),
     "files are counted, sniffed and never unpacked": ("evidence", "evidence_outcomes", "intake_files"),
     "the trail shows what was changed": ("tampering", "verify_trail", "verify_trail_checks"),
+    "every dependency has its reason and a licence that was looked at": ("docs", "licences"),
     "secrets are kept apart": ("credentials", "signing"),
 }
 """Each rule, and the modules of tests that fail without it."""
