@@ -127,6 +127,14 @@ def test_an_empty_list_is_an_empty_json_list_and_a_csv_with_its_header(ada: Worl
     assert capsys.readouterr().out.startswith("person_id,email,")
 
 
+def test_a_kind_without_mismatches_does_not_say_that_both_sides_agree(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ada.person("elsewhere@example.org")  # unsubscribed without a Salesforce id: never_syncs
+    assert run(["mismatches", "--refresh"]) == 1
+    capsys.readouterr()
+    assert run(["mismatches", "--kind", "relapse"]) == 0
+    assert capsys.readouterr().err == "Nothing of this kind is open, as far as the last snapshot tells.\n"
+
+
 def test_a_person_is_shown_with_the_history_of_both_sides(ada: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["person", ADA, "--format", "json"]) == 0
     card = json.loads(capsys.readouterr().out)

@@ -95,7 +95,9 @@ def test_files_that_can_not_be_read(
 def test_consents_without_their_folder(register: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "consents.csv"
     file.write_text("Email,Given At\n", encoding="utf-8")
-    refused(capsys, "import", "consents", str(file), "--evidence", str(tmp_path / "nowhere"))
+    assert refused(capsys, "import", "consents", str(file), "--evidence", str(tmp_path / "nowhere")).startswith(
+        "There is no such folder of evidence."
+    )
 
 
 def test_salesforce_down(register: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +204,10 @@ def test_unknown_batch(register: Path, capsys: pytest.CaptureFixture[str], words
         (["people", "--where", "since=tomorrow"], "The filter since is not a date or moment."),
         (["people", "--where", "since=2026-11-02T09:00"], "The filter since has a time but no time zone."),
         (["people", "--where", "consent=perhaps"], "The filter consent is yes or no."),
+        (
+            ["people", "--where", "since=2026-11-02", "--where", "until=2026-11-01"],
+            "The filters leave no time between since and until.",
+        ),
         (["people", "--limit", "many"], None),
         (["people", "--format", "xml"], None),
         (["mismatches", "--kind", "boredom"], "There is no such kind of mismatch."),

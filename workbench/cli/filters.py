@@ -29,7 +29,10 @@ def filters(where: Sequence[str] | None) -> dict[str, Any]:
     Raises:
         InputError: a word without ``=``, an unknown or repeated key, a value that its key can't have.
     """
-    return {key: _value(key, text) for key, text in pairs(where or (), option="--where").items()}
+    found = {key: _value(key, text) for key, text in pairs(where or (), option="--where").items()}
+    if all(name in found for name in MOMENTS) and found["since"] >= found["until"]:
+        raise InputError("the filters leave no time between since and until", "Give an until that is later than since.")
+    return found
 
 
 def pairs(words: Sequence[str], *, option: str) -> dict[str, str]:

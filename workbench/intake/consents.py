@@ -62,6 +62,8 @@ def import_consents(
         EvidenceError: an evidence file could not be stored; nothing was taken in.
         StoreError: the register is locked, full or damaged; nothing was taken in.
     """
+    if not Path(evidence_dir).is_dir():
+        raise InputError("there is no such folder of evidence", "Name the folder that holds the files of the column evidence.")
     source = opened(file, columns.CONSENTS, encoding)
     found = columns.find(source.header, columns.CONSENTS, mapping=mapping, one_of=("person", "email"))
     if unknown := sorted((defaults or {}).keys() - columns.CONSENTS.keys()):
