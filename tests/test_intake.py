@@ -337,6 +337,20 @@ def test_a_later_dated_opt_out_of_an_unsubscribed_person_is_kept(desk: Desk) -> 
     assert [e.source for e in desk.episodes()] == ["bounce", "import"]
 
 
+def test_a_rejects_file_that_somebody_began_to_mend_is_kept(desk: Desk) -> None:
+    source = desk.file(jane(email_id="not an address"))
+    first, same = desk.people_file(source).rejects_file, desk.people_file(source).rejects_file
+    assert first is not None
+    assert same == first, "as nothing in it differs"
+    mended = first.read_text(encoding="utf-8-sig").replace("not an address", "jane@example.com")
+    first.write_text(mended, encoding="utf-8-sig")
+    again = desk.people_file(source).rejects_file
+    assert again is not None
+    assert again == first.with_name(first.name.replace(".rejected.csv", ".rejected-2.csv"))
+    assert first.read_text(encoding="utf-8-sig") == mended
+    assert "not an address" in again.read_text(encoding="utf-8-sig")
+
+
 def test_a_rejected_row_still_opts_out_whom_it_names(desk: Desk) -> None:
     desk.people(jane(), jane(person_id="p2", email_id="joe@example.com"))
     result = desk.people(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import filecmp
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -49,11 +50,16 @@ class Rejects:
         csv.writer(file, delimiter=self._source.delimiter).writerow([row.line, reason, *map(harmless, cells)])
 
     def publish(self) -> Path | None:
-        """Give the file its name, now that the import is committed; None when there is nothing in it."""
+        """Give the file its name, now that the import is committed; None when there is nothing in it.
+
+        A file of that name that says something else is kept: somebody may have begun to mend it. The new one is numbered then.
+        """
         if self._file is None:
             return None
         self._file.flush()
         os.fsync(self._file.fileno())
+        names = (self.path, *(self.path.with_name(f"{self._source.path.name}.rejected-{n}.csv") for n in range(2, 10_000)))
+        self.path = next(name for name in names if not name.exists() or filecmp.cmp(name, self._temporary, shallow=False))
         self._temporary.replace(self.path)
         return self.path
 
