@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,15 @@ class Page(HTMLParser):
 
 # Parameters
 
+TODAY = date(2026, 11, 2)
+
+
+class OnlyClock:
+    """All of a Workbench that may be asked before the parameters are known to fit."""
+
+    def clock(self) -> datetime:
+        return datetime.combine(TODAY, time(9), UTC)
+
 
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
@@ -92,7 +101,7 @@ class Page(HTMLParser):
         ("mismatch-review", {"only_over_limit": "perhaps"}, "the parameter only_over_limit is not yes or no"),
         *(
             ("monthly-compliance", {"month": bad}, "the parameter month is not a month")
-            for bad in ("2016", "2026-13", "2026-10-01", "10/2026", 202610, "2026-1", "")
+            for bad in ("2016", "today", "next-month", "2026-13", "2026-10-01", "10/2026", 202610, "2026-1", "")
         ),
         *(
             ("person-history", {"person": bad}, "the parameter person is not a person's id")
@@ -106,30 +115,57 @@ class Page(HTMLParser):
 def test_parameters_that_do_not_fit_stop_before_a_kernel_starts(
     name: str, given: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.reports.issuing._Issue", None)
+    monkeypatch.setattr("workbench.reports.issuing._Issue", None)  # so that a run that begins after all ends in another error
     with pytest.raises(ReportError) as error:
-        reports.run(None, name, given)  # type: ignore[arg-type]  # refused before the Workbench is looked at
+        reports.run(OnlyClock(), name, given)  # type: ignore[arg-type]  # refused before anything else of the Workbench is looked at
     assert str(error.value) == sentence
     assert error.value.advice
 
 
+@pytest.mark.parametrize(
+    ("today", "given", "run_with"),
+    [
+        (date(2026, 11, 2), {"since": "last-month", "until": "this-month"}, ("2026-10-01", "2026-11-01")),
+        (date(2026, 1, 31), {"since": "last-month", "until": "today"}, ("2025-12-01", "2026-01-31")),
+        (date(2028, 3, 1), {"since": "last-month", "until": "today"}, ("2028-02-01", "2028-03-01")),
+    ],
+)
+def test_a_scheduled_report_names_its_period_by_words(today: date, given: dict[str, str], run_with: tuple[str, str]) -> None:
+    values = reports.template("resubscription-audit").checked(given, today=today)
+    assert (values["since"], values["until"]) == run_with
+
+
+@pytest.mark.parametrize(("word", "month"), [("last-month", "2025-12"), ("this-month", "2026-01")])
+def test_and_its_month(word: str, month: str) -> None:
+    assert reports.template("monthly-compliance").checked({"month": word}, today=date(2026, 1, 1))["month"] == month
+
+
+def test_an_empty_period_by_words_is_refused_as_one_by_days() -> None:
+    with pytest.raises(ReportError, match="ends before it begins"):
+        reports.template("resubscription-audit").checked({"since": "this-month", "until": "today"}, today=date(2026, 11, 1))
+
+
 def test_parameters_take_the_form_that_the_notebook_needs() -> None:
     audit, review = reports.template("resubscription-audit"), reports.template("mismatch-review")
-    assert audit.checked({"since": date(2026, 10, 1), "until": "2026-11-01"}) == {
+    assert audit.checked({"since": date(2026, 10, 1), "until": "2026-11-01"}, today=TODAY) == {
         "since": "2026-10-01",
         "until": "2026-11-01",
         "personal_data": "masked",
     }
-    assert review.checked({"only_over_limit": "yes"}) == {"kind": "all", "only_over_limit": True, "personal_data": "masked"}
+    assert review.checked({"only_over_limit": "yes"}, today=TODAY) == {
+        "kind": "all",
+        "only_over_limit": True,
+        "personal_data": "masked",
+    }
 
 
 def test_whole_numbers() -> None:
     limit = catalogue._parameter('limit: "int" = 10  # how many')
     assert (limit.default, limit.help, str(limit)) == (10, "how many", "[limit=int]")
-    assert [catalogue._value(limit, given) for given in (3, "3", "-3")] == [3, 3, -3]
+    assert [catalogue._value(limit, given, TODAY) for given in (3, "3", "-3")] == [3, 3, -3]
     for bad in (True, 1.5, "1.5", "", "1e3", "٣"):
         with pytest.raises(ReportError, match="not a whole number"):
-            catalogue._value(limit, bad)
+            catalogue._value(limit, bad, TODAY)
 
 
 def test_templates_hold_no_logic_and_no_outputs() -> None:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,12 @@ NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 ADVICE = "`workbench report list` shows each report's parameters."
 PERIOD = ("since", "until")
+RELATIVE: Mapping[str, Callable[[date], date]] = {
+    "today": lambda today: today,
+    "this-month": lambda today: today.replace(day=1),
+    "last-month": lambda today: (today.replace(day=1) - timedelta(days=1)).replace(day=1),
+}
+"""Days by a word; what a report was run with, and what stands on the trail, is the day."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,10 @@ class Template:
     path: Path
     parameters: tuple[Parameter, ...]
 
-    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def checked(self, given: Mapping[str, Any], *, today: date) -> dict[str, Any]:
         """The given parameters in the form that the notebook takes, defaults added: dates as ISO text, numbers, booleans, words.
+
+        A day may be given as one of `RELATIVE`, a month as ``this-month`` or ``last-month``: seen from ``today``, for scheduled runs.
 
         Raises:
             ReportError: unknown, missing, of the wrong kind, or a period that ends before it begins.
@@ -69,7 +77,7 @@ class Template:
         missing = [p.name for p in self.parameters if p.required and given.get(p.name) is None]
         if missing:
             raise ReportError(f"the report {self.name} needs the parameter{'s' if len(missing) > 1 else ''} {', '.join(missing)}", ADVICE)
-        values = {p.name: _value(p, given[p.name]) if p.name in given else p.default for p in self.parameters}
+        values = {p.name: _value(p, given[p.name], today) if p.name in given else p.default for p in self.parameters}
         if all(values.get(name) for name in PERIOD) and values["since"] >= values["until"]:
             raise ReportError("the report's period ends before it begins", "Give a day for until that lies after since.")
         return values
@@ -137,7 +145,10 @@ def _parameter(line: str) -> Parameter:
     )
 
 
-def _value(parameter: Parameter, given: Any) -> Any:
+def _value(parameter: Parameter, given: Any, today: date) -> Any:
+    if isinstance(given, str) and given in RELATIVE and parameter.kind in ("date", "month"):
+        day = RELATIVE[given](today)
+        given = f"{day:%Y-%m}" if parameter.kind == "month" and given != "today" else day
     reader = {"date": _day, "month": _month, "int": _whole, "bool": _flag, "id": _id, "choice": _word}[parameter.kind]
     return reader(parameter, given)
 
@@ -150,13 +161,13 @@ def _day(parameter: Parameter, given: Any) -> str:
             return date.fromisoformat(given).isoformat()
     except ValueError:
         pass
-    raise ReportError(f"the parameter {parameter.name} is not a day", "Write it as 2026-11-02.")
+    raise ReportError(f"the parameter {parameter.name} is not a day", "Write it as 2026-11-02, or today, this-month or last-month (their first day).")
 
 
 def _month(parameter: Parameter, given: Any) -> str:
     if isinstance(given, str) and MONTH.fullmatch(given):
         return given
-    raise ReportError(f"the parameter {parameter.name} is not a month", "Write it as 2026-10.")
+    raise ReportError(f"the parameter {parameter.name} is not a month", "Write it as 2026-10, or this-month or last-month.")
 
 
 def _id(parameter: Parameter, given: Any) -> str:

@@ -64,7 +64,7 @@ def run(wb: Workbench, name: str, parameters: Mapping[str, Any], *, pdf: bool = 
         ReportError: no such report, parameters that don't fit, a cell that failed (the sentence says which), no Chromium for a PDF.
     """
     chosen = template(name)
-    values = chosen.checked(parameters)
+    values = chosen.checked(parameters, today=wb.clock().date())
     if values.get("personal_data") == "full":
         wb.require_any_role("a report with full personal data")
     if pdf:
