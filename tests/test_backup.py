@@ -164,6 +164,8 @@ ALTERED: dict[str, Callable[[dict[str, bytes]], None]] = {
     "a manifest of nothing": lambda c: c.update({"manifest.json": b"[]"}),
     "out of the folder": lambda c: _listed(c, "../outside.txt", b"outside"),
     "an absolute name": lambda c: _listed(c, "/tmp/outside.txt", b"outside"),
+    "a name written otherwise": lambda c: _listed(c, "notebooks/./policy.toml", b"x"),
+    "a file below a file": lambda c: _listed(c, "policy.toml/below", b"x"),
     "a register that is none": lambda c: _listed(c, "register.db", b"no database"),
 }
 
@@ -177,6 +179,23 @@ def test_an_altered_backup_is_refused_and_nothing_is_written(what: str, used: Wo
         Workbench.restore(tmp_path / "altered.zip", tmp_path / "room" / "back")
     assert list((tmp_path / "room").iterdir()) == []
     assert not (tmp_path / "outside.txt").exists()
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_part_packed_as_we_never_do_is_refused_however_it_reads(how: int, used: World, tmp_path: Path) -> None:
+    used.wb.backup(tmp_path / "backup.zip")
+    with zipfile.ZipFile(tmp_path / "backup.zip") as archive, zipfile.ZipFile(tmp_path / "odd.zip", "w") as odd:
+        for name in archive.namelist():
+            odd.writestr(name, archive.read(name), compress_type=how if name == "policy.toml" else None)
+    with zipfile.ZipFile(tmp_path / "odd.zip") as odd:
+        begin = odd.getinfo("policy.toml").header_offset + 60
+    whole = bytearray((tmp_path / "odd.zip").read_bytes())
+    for spoilt in (False, True):
+        whole[begin] ^= 0xFF if spoilt else 0
+        (tmp_path / "odd.zip").write_bytes(whole)
+        with pytest.raises(InputError, match="is no backup, or it is damaged"):
+            Workbench.restore(tmp_path / "odd.zip", tmp_path / "back")
+        assert not (tmp_path / "back").exists()
 
 
 @pytest.mark.parametrize("at", [0.0, 0.3, 0.9, 0.999])

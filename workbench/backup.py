@@ -189,10 +189,13 @@ def _whole(file: Path, *, into: Path | None = None) -> tuple[str, dict[str, Any]
         if sorted(archive.namelist()) != sorted([*listed, MANIFEST]) or not {REGISTER, SETTINGS} <= listed.keys():
             raise ValueError
         for name, expected in listed.items():
-            if archive.getinfo(name).file_size != expected["size"]:
+            entry = archive.getinfo(name)
+            if entry.file_size != expected["size"] or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError  # other compressions, which we never write, end in errors of their own where they are spoilt
+            if any(str(parent) in listed for parent in _inside(name).parents):
                 raise ValueError
-            with archive.open(name) as entry:
-                found = _poured(entry, None) if into is None else _kept(entry, into / _inside(name))
+            with archive.open(name) as content:
+                found = _poured(content, None) if into is None else _kept(content, into / _inside(name))
             if found != expected:
                 raise ValueError
     with file.open("rb") as whole:
@@ -211,7 +214,15 @@ def _kept(entry: IO[bytes], path: Path) -> dict[str, Any]:
 def _inside(name: str) -> PurePosixPath:
     """A name of the archive as a place below the folder. Raises: ValueError for one that leads out of it."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name or not path.parts:
+    if (
+        path.is_absolute()
+        or path.as_posix() != name
+        or ".." in path.parts
+        or "\\" in name
+        or ":" in name
+        or "\0" in name
+        or not path.parts
+    ):
         raise ValueError
     return path
 
