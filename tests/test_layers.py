@@ -101,6 +101,7 @@ DOORS = {
     "typer": ("cli",),
     "uvicorn": ("scratch_org",),
     "vl_convert": ("reports",),
+    "xlsxwriter": ("reports",),
 }
 """Every outside library, and the rooms that may use it."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sqlite3
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -14,8 +16,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 import sqlalchemy as sa
+from openpyxl.utils.escape import unescape
 from test_injection import FORMULAS, MARKUP, first_seen
 
 from workbench import demo, reports
@@ -39,6 +43,7 @@ JINJA = [
 LISTED = Path(os.environ.get("WORKBENCH_CORPORA", "nowhere")) / "naughty-strings.json"
 NAUGHTY = [text for text in json.loads(LISTED.read_text(encoding="utf-8")) if text] if LISTED.is_file() else []
 TEXTS = [*JINJA, *MARKUP, *NAUGHTY, *FORMULAS]  # a page shows a table's first rows: what is meant for it comes first
+PARTS = r"\[Content_Types\]\.xml|_rels/\.rels|docProps/(app|core)\.xml|xl/(workbook|styles|theme/theme1|worksheets/sheet\d+|_rels/workbook\.xml)\.(xml|rels)"
 PAYLOADS = {"texts in a register of which each report template is issued": len(TEXTS)}
 
 
@@ -164,6 +169,36 @@ def test_no_cell_of_a_reports_tables_runs(name: str, pages: Any) -> None:
             for cell in row:
                 number = cell.lstrip("-").replace(".", "", 1).isdigit()
                 assert number or first_seen(cell) not in FORMULA_SIGNS or cell[:1] == "'", (table.name, cell)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_cell_of_a_reports_workbook_runs(name: str, pages: Any) -> None:
+    """Each cell is a number or a text, says what the CSV file says, and no part of the file can hold more than that."""
+    _, _, made = pages(name)
+    book = openpyxl.load_workbook(made.xlsx)
+    tables = sorted((made.folder / "tables").glob("*.csv"))
+    sheets = {table: "history-2" if table.stem == "history" else table.stem for table in tables}
+    assert sorted(book.sheetnames) == sorted(sheets.values())
+    for table, sheet in ((table, book[name]) for table, name in sheets.items()):
+        rows = list(csv.reader(table.open(encoding="utf-8", newline="")))
+        assert (sheet.max_row, sheet.max_column) == (len(rows), len(rows[0]))
+        for row, shown in zip(rows, sheet.iter_rows(), strict=True):
+            for wanted, cell in zip(row, shown, strict=True):
+                assert cell.data_type in ("n", "s", "inlineStr"), (table.name, cell.coordinate)
+                assert cell.hyperlink is None
+                said = unescape(cell.value) if isinstance(cell.value, str) else "" if cell.value is None else cell.value
+                assert said == wanted if isinstance(said, str) else said == float(wanted), (table.name, cell.coordinate)
+                assert not isinstance(said, str) or first_seen(said) not in FORMULA_SIGNS or said[:1] == "'"
+    with zipfile.ZipFile(made.xlsx) as packed:
+        assert not [part for part in packed.namelist() if not re.fullmatch(PARTS, part)]
+        for part in packed.namelist():
+            assert not re.search(rb"<(f|hyperlink|definedName|oleObject)\b|TargetMode", packed.read(part)), part
+
+
+def test_thousands_of_hostile_cells_are_in_a_workbook(pages: Any) -> None:
+    _, _, made = pages("person-history")
+    cells = [str(cell) for row in openpyxl.load_workbook(made.xlsx)["unsubscribes"].values for cell in row]
+    assert sum(first_seen(cell) in FORMULA_SIGNS for cell in map(restored, map(unescape, cells))) >= 2000
 
 
 def test_each_text_comes_back_from_the_table_as_it_was(pages: Any) -> None:

@@ -212,7 +212,7 @@ def test_a_long_table_shows_its_first_rows_and_keeps_all_in_its_csv() -> None:
     assert "The first 500 of 700 rows" in data["text/html"]
     assert data["text/csv"].splitlines()[0] == "n,more"
     assert len(data["text/csv"].splitlines()) == 701
-    assert metadata["text/csv"] == {"name": "many"}
+    assert metadata["text/csv"] == {"name": "many", "numbers": [0, 1]}
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", " =1", "＝1", "＋1", "－1", "＠1", "|calc"])
@@ -344,7 +344,8 @@ def test_only_the_operator_may_read_what_was_issued(issued: reports.IssuedReport
 
 
 def test_every_file_verifies_and_one_altered_byte_is_found(audited: World, issued: reports.IssuedReport, tmp_path: Path) -> None:
-    for file in (issued.html, issued.notebook, issued.folder / "tables" / "refused.csv"):
+    assert issued.xlsx is not None
+    for file in (issued.html, issued.notebook, issued.folder / "tables" / "refused.csv", issued.xlsx):
         assert reports.verify(audited.wb, file).ok
     copy = tmp_path / "mailed on.html"
     copy.write_bytes(issued.html.read_bytes())
@@ -358,9 +359,12 @@ def test_every_file_verifies_and_one_altered_byte_is_found(audited: World, issue
     notebook = tmp_path / "other.ipynb"
     notebook.write_text(issued.notebook.read_text(encoding="utf-8") + " ", encoding="utf-8")
     assert not reports.verify(audited.wb, notebook).ok
-    table = shutil.copytree(issued.folder, tmp_path / issued.folder.name) / "tables" / "refused.csv"
-    table.write_text("altered", encoding="utf-8")
-    assert not reports.verify(audited.wb, table).ok
+    copied = shutil.copytree(issued.folder, tmp_path / issued.folder.name)
+    for name in ("tables/refused.csv", "tables.xlsx"):
+        (copied / name).write_bytes((copied / name).read_bytes() + b" ")
+        verdict = reports.verify(audited.wb, copied / name)
+        assert not verdict.ok
+        assert verdict.sentence.startswith(f"Altered: this is not {issued.folder.name}/{name} as issued ")
 
 
 def test_a_file_that_is_no_report_is_not_called_altered(audited: World, tmp_path: Path) -> None:

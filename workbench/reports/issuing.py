@@ -21,6 +21,7 @@ from workbench.errors import ReportError
 from workbench.person import new_id
 from workbench.reports.catalogue import Template, template
 from workbench.reports.tables import plain_text, records
+from workbench.reports.workbook import Kept, write_workbook
 from workbench.store.reports import ReportRow
 
 if TYPE_CHECKING:
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
 
 REPORT_ID = re.compile(rb'workbench-report"(?: content=|: )"([0-9a-f-]{36})"')
 HEAD_BYTES = 65_536
-NOTEBOOK, PAGE, PDF, TABLES = "report.ipynb", "report.html", "report.pdf", "tables"
+NOTEBOOK, PAGE, PDF, TABLES, WORKBOOK = "report.ipynb", "report.html", "report.pdf", "tables", "tables.xlsx"
 
 
 @dataclass(frozen=True, kw_only=True)
 class IssuedReport:
-    """A report that was issued: its page, its executed notebook, the page's SHA-256; ``folder`` holds these and the tables."""
+    """A report that was issued: its page, its executed notebook, the page's SHA-256; ``folder`` holds these and the tables.
+
+    ``xlsx`` is the workbook of all tables; None where the report has none.
+    """
 
     name: str
     folder: Path
@@ -46,6 +50,7 @@ class IssuedReport:
     sha256: str
     report_id: str
     pdf: Path | None = None
+    xlsx: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def verify(wb: Workbench, file: str | Path) -> ReportVerdict:
     if not same:
         raise ReportError(
             "this file belongs to no report that was issued in this workspace, or it was altered beyond recognition",
-            "Name a report.html, report.ipynb or a table of an issued report, in the workspace that issued it.",
+            "Name a report.html, report.ipynb, tables.xlsx or a table of an issued report, in the workspace that issued it.",
         )
     entry = same[0]
     return ReportVerdict(
@@ -136,6 +141,7 @@ class _Issue:
             sha256=files[PAGE],
             report_id=self._report_id,
             pdf=self._folder / PDF if pdf else None,
+            xlsx=self._folder / WORKBOOK if WORKBOOK in files else None,
         )
 
     def _make_room(self) -> None:
@@ -165,8 +171,11 @@ class _Issue:
         """All files of the report; returns their digests by name."""
         from workbench.reports.page import html_page
 
-        for name, text in _tables_taken_out(notebook).items():
-            _write(self._beside / TABLES / f"{name}.csv", text)
+        tables = _tables_taken_out(notebook)
+        for name, kept in tables.items():
+            _write(self._beside / TABLES / f"{name}.csv", kept.text)
+        if tables:
+            write_workbook(tables, self._beside / WORKBOOK, title=self._template.title, at=self._at)
         _write(self._beside / NOTEBOOK, _notebook_text(notebook, self._report_id))
         _write(self._beside / PAGE, html_page(notebook, self._facts()))
         if pdf:
@@ -202,14 +211,14 @@ class _Issue:
         self._wb.seal_report(row)
 
 
-def _tables_taken_out(notebook: NotebookNode) -> dict[str, str]:
+def _tables_taken_out(notebook: NotebookNode) -> dict[str, Kept]:
     """The CSV form of every table, removed from the notebook: it goes into files of its own."""
-    found: dict[str, str] = {}
+    found: dict[str, Kept] = {}
     for output in _outputs(notebook):
         text = output.get("data", {}).pop("text/csv", None)
         named = output.get("metadata", {}).pop("text/csv", {})
         if text is not None and re.fullmatch(r"[a-z][a-z0-9-]{0,60}", str(named.get("name"))):
-            found[named["name"]] = "".join(text)
+            found[named["name"]] = Kept("".join(text), tuple(named.get("numbers", ())))
     return found
 
 
@@ -279,4 +288,4 @@ def _place(path: Path) -> str:
     """Where a file of this kind lies in a report's folder."""
     if path.suffix == ".csv":
         return f"{TABLES}/{path.name}"
-    return {".html": PAGE, ".ipynb": NOTEBOOK, ".pdf": PDF}.get(path.suffix, path.name)
+    return {".html": PAGE, ".ipynb": NOTEBOOK, ".pdf": PDF, ".xlsx": WORKBOOK}.get(path.suffix, path.name)

@@ -1,7 +1,7 @@
 """What a report's cells show: facts, tables, charts, notes. Every text is escaped; a chart is a picture, never a script.
 
 Each object renders itself as HTML for the page. A table also carries its rows as CSV, which the issuing takes out into a file
-of its own; a page shows the first rows only.
+of its own and into the workbook; a page shows the first rows only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from workbench.person import redact
-from workbench.reports.tables import csv_text, plain_text
+from workbench.reports.tables import csv_text, number_columns, plain_text
 
 if TYPE_CHECKING:
     from altair import Chart as AltairChart
@@ -105,8 +105,9 @@ class Table(Shown):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         data, _ = super()._repr_mimebundle_(include, exclude)
-        data["text/csv"] = csv_text([*self.columns, *self.more], self.rows)
-        return data, {"text/csv": {"name": self.name}}
+        columns = [*self.columns, *self.more]
+        data["text/csv"] = csv_text(columns, self.rows)
+        return data, {"text/csv": {"name": self.name, "numbers": number_columns(columns, self.rows)}}
 
 
 @dataclass(frozen=True)

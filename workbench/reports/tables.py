@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -21,6 +21,25 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
         out.seek(0)
         out.truncate()
     return "".join(lines)
+
+
+def read_back(text: str) -> Iterator[list[str]]:
+    """The rows of `csv_text`, the header first, cell by cell as they stand there; of any length."""
+    before = csv.field_size_limit(len(text) + 1)  # it is the whole process's, and 131,072 by default
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""))
+    finally:
+        csv.field_size_limit(before)
+
+
+def number_columns(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[int]:
+    """The places of the columns that hold numbers, or nothing in some rows, and no text."""
+    kinds: list[set[bool]] = [set() for _ in columns]
+    for row in rows:
+        for kind, name in zip(kinds, columns, strict=True):
+            if (cell := _cell(row.get(name))) != "":
+                kind.add(not isinstance(cell, str))
+    return [place for place, kind in enumerate(kinds) if kind == {True}]
 
 
 def plain(value: Any) -> Any:
