@@ -19,7 +19,7 @@ test: .venv/installed ## everything: pytest, strict nbval over notebooks/, paper
 	@WORKBENCH_TEST_REGISTER=postgresql $(BIN)/python -m pytest -q -m 'not slow' -n 2 --dist loadfile $(REGISTER:%=tests/test_%.py)
 
 # The tests that are run a second time with the register in PostgreSQL.
-REGISTER := store_records store_mismatches store_leases store_operators store_trail_log store_review pull push nightly resubscription \
+REGISTER := store_records store_mismatches store_touched store_leases store_operators store_trail_log store_review pull push nightly resubscription \
 	worker attacks attacks_sync attacks_intake intake intake_consents intake_named two_operators person_accounts preview \
 	another_org changed_fields clocks former_addresses key_trouble withdrawal
 

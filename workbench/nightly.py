@@ -252,7 +252,9 @@ class _Sync:
             follow_ups.finish_sync(tx, self.run_id, at=self.desk.clock(), counts=counts)
             self.desk.trail.append(tx, events.SyncFinished(counts=counts))
             records.relink(tx, sorted(self.held))
-            mismatches.refresh(tx, self.desk.clock(), resolved_by="nightly sync", append_event=self.desk.trail.append)
+            mismatches.refresh(
+                tx, self.desk.clock(), everything=True, resolved_by="nightly sync", append_event=self.desk.trail.append
+            )
             self.desk.trail.checkpoint(tx, required=False)
 
     def let_go(self) -> None:

@@ -294,9 +294,8 @@ class _Pull:
             if kind == "full":
                 records.remember_fields(tx, self.desk.org.opt_out_fields)
                 bookmarks.clear(tx)
-            records.relink(tx)
             self.desk.trail.append(tx, events.SnapshotPulled(mode=kind, rows=self.rows, until=leaf_time(covered_until)))
-            mismatches.refresh(tx, now, append_event=self.desk.trail.append)
+            mismatches.refresh(tx, now, everything=kind == "full", append_event=self.desk.trail.append)
             self.desk.trail.checkpoint(tx, required=False)
         rows = sum(self.rows.values())
         return PullResult(kind=kind, rows=rows, changed=self.changed, deleted=self.deleted, history=self.history)

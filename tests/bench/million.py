@@ -3,8 +3,8 @@
     python tests/bench/million.py [--people 1000000] [--pages 200]
 
 People and 1.1 records each are written straight into a new register in SQLite; of a hundred, twenty are opted out on both sides, and
-one on each side only. Then, each in a process of its own: the links, every kind of mismatch (for the first time, and again with
-nothing new), the same core comparison by ``pandas.merge`` from the same file (join by id, flags differ, missing links, several records
+one on each side only. Then, each in a process of its own: the links, every kind of mismatch (for the first time, again with nothing
+new, and after 1,000 changes: first only where something was touched, then all of it, which has to find nothing more), the same core comparison by ``pandas.merge`` from the same file (join by id, flags differ, missing links, several records
 an address), and pages of the grid in every sort and under filters that people use.
 """
 
@@ -130,6 +130,56 @@ def mismatches(file: Path) -> dict[str, Any]:
     from workbench.store import mismatches as found
 
     with store_of(file).write() as tx:
+        return timed(lambda: sum(found.refresh(tx, datetime.now(UTC), everything=True).counts.values()))
+
+
+def changes(file: Path) -> dict[str, Any]:
+    """1,000 changes by both sides: records opted out or in, people unsubscribed, moved to another address."""
+    from workbench.store.database import Transaction
+
+    chance = random.Random(9)
+
+    def some(tx: Transaction, number: int) -> list[str]:
+        people = tx.exec_driver_sql("SELECT count(*) FROM person").scalar_one()
+        return [f"{n:08x}-0000-4000-8000-{n:012x}" for n in chance.sample(range(people), number)]
+
+    def changed() -> int:
+        with store_of(file).write() as tx:
+            for person_id in some(tx, 600):
+                tx.exec_driver_sql(
+                    "UPDATE org_record SET opted_out = NOT opted_out, system_modstamp = '2026-11-03T09:00:00.000Z' WHERE record_id ="
+                    " (SELECT min(record_id) FROM person_salesforce_id WHERE person_id = ?)",
+                    (person_id,),
+                )
+            for person_id in some(tx, 300):
+                tx.exec_driver_sql(
+                    "UPDATE person SET unsubscribed_at = '2026-11-03T09:00:00.000Z', unsubscribe_source = 'manual' WHERE person_id = ?",
+                    (person_id,),
+                )
+            for person_id in some(tx, 100):
+                tx.exec_driver_sql("UPDATE person SET email = 'moved.' || email WHERE person_id = ?", (person_id,))
+            return int(tx.exec_driver_sql("SELECT count(*) FROM touched").scalar_one())
+
+    return timed(changed)
+
+
+def touched(file: Path) -> dict[str, Any]:
+    """Every kind of mismatch, only where something was touched; how many are open then."""
+    from workbench.store import mismatches as found
+
+    with store_of(file).write() as tx:
+        return timed(lambda: sum(found.refresh(tx, datetime.now(UTC)).counts.values()))
+
+
+def touched_again(file: Path) -> dict[str, Any]:
+    """The same on a connection that has looked before, as a notebook or a batch has; first what the second look sees is changed."""
+    from workbench.store import mismatches as found
+
+    store = store_of(file)
+    with store.write() as tx:
+        found.refresh(tx, datetime.now(UTC))
+    changes(file)
+    with store.write() as tx:
         return timed(lambda: sum(found.refresh(tx, datetime.now(UTC)).counts.values()))
 
 
@@ -208,9 +258,25 @@ def timed(work: Callable[[], Any]) -> dict[str, Any]:
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "links": links,
     "mismatches": mismatches,
+    "changes": changes,
+    "touched": touched,
+    "touched_again": touched_again,
     "forecast": forecast,
     "by_pandas": by_pandas,
 }
+
+
+PARTS_IN_ORDER = (
+    "links",
+    "mismatches",
+    "mismatches",
+    "changes",
+    "touched",
+    "touched_again",
+    "mismatches",
+    "forecast",
+    "by_pandas",
+)
 
 
 def apart(file: Path, part: str, number: int = 0) -> dict[str, Any]:
@@ -226,13 +292,29 @@ def measure(people: int, number: int) -> None:
         file = Path(folder) / "register.db"
         records = written(file, people)
         _say(f"{people:,} people, {records:,} records, {file.stat().st_size / 1e6:,.0f} MB")
-        again = [apart(file, part) for part in ("links", "mismatches", "mismatches", "forecast", "by_pandas")]
-        names = ("links", "every kind of mismatch", "the same again", "forecast", "core comparison by pandas.merge")
+        again = [apart(file, part) for part in PARTS_IN_ORDER]
+        names = (
+            "links",
+            "links and every kind of mismatch",
+            "every kind of mismatch again",
+            "1,000 changes",
+            "mismatches where touched",
+            "in a process that had looked",
+            "and of everything",
+            "forecast",
+            "core comparison by pandas.merge",
+        )
         for name, one in zip(names, again, strict=True):
             _say(
                 f"  {name:32} {one['seconds']:7.2f} s, of a processor {one['cpu']:6.2f} s {one['peak']:6.0f} MB  {one['found'] or ''}"
             )
-        _say(f"  pandas takes {again[4]['cpu'] / again[1]['cpu']:.2f} times the processor time of every kind")
+        if again[5]["found"] != again[6]["found"]:
+            raise SystemExit("A look at what was touched did not find what a look at everything finds.")
+        _say(
+            f"  everything takes {again[6]['cpu'] / again[4]['cpu']:.0f} times the processor time of what 1,000 changes touched,"
+            f" {again[6]['cpu'] / again[5]['cpu']:.0f} times in a process that had looked before"
+        )
+        _say(f"  pandas takes {again[8]['cpu'] / again[6]['cpu']:.2f} times the processor time of every kind")
         grid = apart(file, "pages", number)
         at = ", ".join(f"{key} {1000 * grid[key]:.0f} ms" for key in ("median", "p95", "most"))
         _say(f"  {grid['found']} pages of the grid: {at} ({grid['slowest']})")

@@ -156,6 +156,8 @@ def store_reading(
 def begin_snapshot(tx: Transaction, *, kind: str, org_id: str, started_at: datetime) -> str:
     """Open a snapshot (``full`` or ``delta``); returns its id, under which rows are stored."""
     snapshot_id = new_id()
+    if kind == "full":  # everything is looked at when it ends: what it touches need not be noted row by row
+        tx.execute(sa.delete(s.touched))
     tx.execute(sa.insert(_snap).values(snapshot_id=snapshot_id, kind=kind, org_id=org_id, started_at=started_at, counts={}))
     return snapshot_id
 
@@ -346,10 +348,17 @@ def people_of(tx: Transaction, record_ids: Iterable[str]) -> frozenset[str]:
 
 def heirs() -> sa.CTE:
     """(dead_id, heir_id): what each merged or converted record became, over several steps; a person account is its contact."""
-    became = sa.func.coalesce(_r.c.merged_into, _r.c.converted_contact_id)
-    merged = sa.select(_r.c.record_id.label("dead_id"), became.label("heir_id")).where(became.is_not(None))
-    contact = sa.select(_r.c.person_account, _r.c.record_id).where(_r.c.person_account.is_not(None))
-    heir = sa.select(sa.union_all(merged, contact).subquery()).cte("heir", recursive=True)
+    became, merged, converted = (
+        sa.func.coalesce(_r.c.merged_into, _r.c.converted_contact_id),
+        _r.c.merged_into,
+        _r.c.converted_contact_id,
+    )
+    heir_of = (  # each is read from an index of the few that have one
+        sa.select(_r.c.record_id.label("dead_id"), merged.label("heir_id")).where(merged > ""),
+        sa.select(_r.c.record_id, converted).where(converted > "", merged.is_(None)),
+        sa.select(_r.c.person_account, _r.c.record_id).where(_r.c.person_account > ""),
+    )
+    heir = sa.select(sa.union_all(*heir_of).subquery()).cte("heir", recursive=True)
     further = sa.select(heir.c.dead_id, became).join_from(heir, _r, _r.c.record_id == heir.c.heir_id).where(became.is_not(None))
     return heir.union(further)  # without "all": a circle ends
 

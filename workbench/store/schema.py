@@ -189,6 +189,17 @@ org_record = sa.Table(
     sa.Index("ix_org_record_email", "email", "opted_out", "record_id"),
     sa.Index("ix_org_record_flag", "record_id", "opted_out", "email"),
     sa.Index("ix_org_record_person_account", "person_account", "record_id"),
+    # What became this record: few have an heir.
+    *(
+        sa.Index(
+            f"ix_org_record_{column}",
+            column,
+            "record_id",
+            sqlite_where=sa.text(f"{column} IS NOT NULL"),
+            postgresql_where=sa.text(f"{column} IS NOT NULL"),
+        )
+        for column in ("merged_into", "converted_contact_id")
+    ),
 )
 
 org_history = sa.Table(
@@ -363,6 +374,7 @@ mismatch = sa.Table(
     sa.Column("resolved_at", Instant),
     _text("resolved_by"),
     sa.Index("ix_mismatch_person", "person_id", "resolved_at"),
+    sa.Index("ix_mismatch_record", "record_id", "resolved_at"),
     sa.Index(
         "uq_mismatch_open",
         "kind",
@@ -372,6 +384,13 @@ mismatch = sa.Table(
         sqlite_where=sa.text("resolved_at IS NULL"),
         postgresql_where=sa.text("resolved_at IS NULL"),
     ),
+)
+
+touched = sa.Table(  # what was changed since mismatches were last looked for; written by triggers (migration 0006)
+    "touched",
+    metadata,
+    sa.Column("what", sa.String(8), primary_key=True),  # person, record, address; looked: a look at everything came before
+    sa.Column("id", sa.Text, primary_key=True),
 )
 
 sync_run = sa.Table(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -16,8 +16,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from workbench.mismatch import KINDS, NO_LONGER_FOUND, ON_TRAIL, KindCount, Mismatch, business_days, late_before
 from workbench.store import schema as s
 from workbench.store.database import Transaction
-from workbench.store.mismatches import opposed, status, ties
-from workbench.store.records import own_users
+from workbench.store.mismatches import near, opposed, status, ties
+from workbench.store.records import own_users, relink
 from workbench.trail import Event, events
 
 t = s.mismatch
@@ -86,16 +86,28 @@ class AppendEvent(Protocol):
 
 
 def refresh(
-    tx: Transaction, now: datetime, *, resolved_by: str = NO_LONGER_FOUND, append_event: AppendEvent | None = None
+    tx: Transaction,
+    now: datetime,
+    *,
+    everything: bool = False,
+    resolved_by: str = NO_LONGER_FOUND,
+    append_event: AppendEvent | None = None,
 ) -> Refreshed:
     """Look for every kind of mismatch and bring the table in line; what is gone counts as resolved by ``resolved_by``.
 
-    With ``append_event`` the findings that came and went (`ON_TRAIL`) are told to the trail.
+    Only what was touched since the last look is looked at, and all that is joined to it; that finds what a look at ``everything``
+    would. Links are brought in line first, of the same people. ``last_seen`` is when a mismatch was last looked at. With ``append_event`` the findings that came and went (`ON_TRAIL`) are
+    told to the trail.
     """
-    with _seen_now(tx):
-        _confirm(tx, now)
-        resolved = _both(tx, lambda on_trail: _resolution(now, resolved_by, on_trail=on_trail))
-        found = _both(tx, lambda on_trail: _addition(now, on_trail=on_trail))
+    own = own_users(tx)
+    with near.joined_to_what_was_touched(tx, own) as few:
+        part = few and not everything
+        with _seen_now(tx, own, few=few, part=part):
+            looked_at = OPEN & near.within(t.c.person_id, t.c.record_id) if part else OPEN
+            _confirm(tx, now)
+            resolved = _both(tx, lambda on_trail: _resolution(now, resolved_by, looked_at, on_trail=on_trail))
+            found = _both(tx, lambda on_trail: _addition(now, on_trail=on_trail))
+    near.looked(tx, own, at_everything=not part)
     if append_event is not None:
         _tell(tx, append_event, found=found, resolved=resolved)
     return Refreshed(counts={c.kind: c.open for c in counts(tx, now)}, found=found, resolved=resolved)
@@ -124,15 +136,26 @@ def _tell(tx: Transaction, append_event: AppendEvent, *, found: tuple[Mismatch, 
 
 
 @contextmanager
-def _seen_now(tx: Transaction) -> Iterator[None]:
-    """Fill a temporary table with everything that disagrees at this moment."""
+def _seen_now(tx: Transaction, own: Collection[str], *, few: bool, part: bool) -> Iterator[None]:
+    """Bring links in line, and fill a temporary table with everything that disagrees at this moment, or with the ``part`` of it.
+
+    The part is what is near to what was touched, which is known where that is ``few``; links elsewhere are right then.
+    """
     SEEN.create(tx, checkfirst=False)
-    own = own_users(tx)
+    with near.alone(tx) if few else nullcontext():
+        relink(tx)
+        if part:
+            _see(tx, own)
+    if not part:
+        _see(tx, own)
+    yield
+    SEEN.drop(tx, checkfirst=False)
+
+
+def _see(tx: Transaction, own: Collection[str]) -> None:
     for query in (*_plain_queries(), status.cleared_by_others(own), status.relapse(own)):
         columns = [query.selected_columns[name] for name in COLUMNS]
         tx.execute(sa.insert(SEEN).from_select(COLUMNS, query.with_only_columns(*columns)))
-    yield
-    SEEN.drop(tx, checkfirst=False)
 
 
 @cache
@@ -147,8 +170,8 @@ def _confirm(tx: Transaction, now: datetime) -> None:
     tx.execute(sa.update(t).where(OPEN, SAME).values(values))
 
 
-def _resolution(now: datetime, resolved_by: str, *, on_trail: bool) -> sa.Update:
-    gone = OPEN & ~sa.exists(sa.select(SEEN.c.kind).where(SAME).correlate(t))
+def _resolution(now: datetime, resolved_by: str, looked_at: sa.ColumnElement[bool], *, on_trail: bool) -> sa.Update:
+    gone = looked_at & ~sa.exists(sa.select(SEEN.c.kind).where(SAME).correlate(t))
     return sa.update(t).where(gone, _is(t, on_trail=on_trail)).values(resolved_at=now, resolved_by=resolved_by)
 
 

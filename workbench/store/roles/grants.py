@@ -12,6 +12,7 @@ GRANTS = (
     (EVERYBODY, "unsubscribe", "INSERT"),
     (EVERYBODY, "person", "UPDATE (unsubscribed_at, unsubscribe_source, version)"),
     (EVERYBODY, "mismatch", "INSERT, UPDATE"),
+    (EVERYBODY, "touched", "INSERT, DELETE"),  # by whoever looks; the nightly sync looks at everything, whatever is noted
     (EVERYBODY, "trail_subject report", "INSERT"),
     (f"{EVERYBODY} signer", "trail_event trail_payload", "INSERT"),
     (f"{EVERYBODY} signer", "trail_frontier", "INSERT, DELETE"),  # answered by a guard: the server keeps it itself

@@ -13,8 +13,23 @@ from workbench.trail.event import EVENT_TYPES
 MEMBERS = (("admin", "signer"), ("sync", "signer"))
 """Who has another role's rights too: a batch and the sync sign each of their steps."""
 
-PINNED = ("register_refuses", "trail_without_gaps", "unsubscribe_close_only")
-"""The functions of the schema's own guards."""
+NOTING = tuple(
+    f"register_notes_{table}"
+    for table in [
+        "person",
+        "person_salesforce_id",
+        "address_change",
+        "unsubscribe",
+        "consent",
+        "intent",
+        "link",
+        "org_record",
+        "org_history",
+        "suppressed_record",
+    ]
+)
+PINNED = ("register_refuses", "trail_without_gaps", "unsubscribe_close_only", *NOTING)
+"""The functions of the schema's own guards, and those that note what was touched."""
 
 ONLY = {
     "admin": (
