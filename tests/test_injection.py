@@ -40,6 +40,13 @@ FROM_LISTS = {
     "store/copying.py:copy": "a sentence of ours",
     "store/sqlite.py:_prepare": "names of pragmas from a list of ours",
     "store/sqlite.py:_begin": "one of two words",
+    "store/schema.py:": "names of columns",
+    "store/mismatches/near.py:": "names of tables and columns from a list of ours",
+    "store/mismatches/near.py:alone": "names of tables from the schema, the schema's own name quoted by the server",
+    "store/mismatches/near.py:_keep_links": "the schema's name, quoted by the server",
+    "store/mismatches/near.py:_places": "a question of ours in two parts",
+    "store/migrations/versions/0006_touched.py:upgrade": "names from its list, the schema's name quoted by the server",
+    "store/migrations/versions/0006_touched.py:downgrade": "names from its list",
     "store/roles/__init__.py:set_up": "names of tables from the schema, of roles quoted by SQLAlchemy",
 }
 """Where a statement is put together, each with what it is put together from. A new place is looked at before it is added here."""

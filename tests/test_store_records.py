@@ -314,3 +314,21 @@ def expected(rows: dict[str, OrgRow], email: str, stored_ids: tuple[str, ...]) -
                 found[follow] = "id"
             follow = rows[follow].merged_into
     return found
+
+
+@pytest.mark.parametrize("odd", ["A\x00da", "A\ud83dda", "\x00", "\udfff\ud800"])
+def test_a_name_that_no_database_keeps_does_not_keep_the_opt_outs_out(tx, odd: str) -> None:
+    rows = [
+        row(1, f"{odd}@example.com", opted_out=True, first_name=odd, last_name=odd, company=odd),
+        row(2, "bob@example.com", opted_out=True),
+    ]
+    records.upsert_rows(tx, rows, snapshot_id="s", seen_at=T0)
+    by = "005000000000001AAA"
+    records.upsert_history(
+        tx, [FieldChange(record_id=lead(1), field="HasOptedOutOfEmail", old=False, new=True, at=T0, by=by, by_name=odd)]
+    )
+    stored = records.rows_by_ids(tx, [lead(1), lead(2)])
+    assert all(one.opt_outs["HasOptedOutOfEmail"] for one in stored.values())
+    assert "\ufffd" in stored[lead(1)].first_name
+    assert stored[lead(2)].email == "bob@example.com"
+    assert "\ufffd" in records.history_of(tx, [lead(1)])[0].by_name

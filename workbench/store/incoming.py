@@ -6,6 +6,7 @@ Whole columns are brought into that form, not row by row: a full pull brings hun
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
@@ -23,13 +24,30 @@ _NAMES = tuple(field.name for field in fields(RowColumns))
 
 
 def columns_of(rows: Sequence[OrgRow]) -> RowColumns:
-    """Rows as columns; those that come so are taken as they are."""
+    """Rows as columns, their texts as a database can keep them."""
     if isinstance(rows, RowColumns):
-        return rows
+        return _storable_columns(rows)
     found: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _NAMES}
     for name in ("system_modstamp", "last_modified_date", "bounced_at"):
         found[name] = [moment and s.instant_text(moment) for moment in found[name]]
-    return RowColumns(**found)
+    return _storable_columns(RowColumns(**found))
+
+
+_UNKEPT = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL keeps no NUL, and neither database half of a surrogate pair
+
+
+def storable(text: str) -> str:
+    """A text of the org as the register can keep it: one odd name must not keep everybody's opt-outs out."""
+    return _UNKEPT.sub("\ufffd", text)
+
+
+def _storable_columns(rows: RowColumns) -> RowColumns:
+    """The same rows where every text can be kept, which is told of a whole column at once."""
+    odd: dict[str, Any] = {}
+    for name in ("email", "first_name", "last_name", "company"):
+        if _UNKEPT.search("".join(getattr(rows, name))):
+            odd[name] = [storable(text) for text in getattr(rows, name)]
+    return replace(rows, **odd) if odd else rows
 
 
 def values(rows: RowColumns, *, snapshot_id: str, seen_at: datetime) -> Iterator[tuple[Any, ...]]:

@@ -98,6 +98,11 @@ def signs(connection: sa.Connection) -> bool:
     return bool(connection.exec_driver_sql("SELECT has_table_privilege('trail_checkpoint', 'INSERT')").scalar())
 
 
+def links(connection: sa.Connection) -> bool:
+    """Whether this login may say which record belongs to whom. Raises: DatabaseError."""
+    return bool(connection.exec_driver_sql("SELECT has_table_privilege('link', 'DELETE')").scalar())
+
+
 MEANINGS = {
     "55P03": ("the register is locked by another process", "Wait until the other command has ended, then run this one again."),
     "53100": ("the disk is full", "Free some space on the server, then run the same command again; nothing was half-written."),

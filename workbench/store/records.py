@@ -120,7 +120,9 @@ def upsert_history(tx: Transaction, changes: Sequence[FieldChange]) -> None:
     """Add history rows; those already known are left alone. A new value that can't be told is kept as opted out."""
     if changes:
         instant = s.instant_binder(tx.dialect)
-        values = [(c.record_id, c.field, instant(c.at), c.new is not False, c.old, c.by, c.by_name) for c in changes]
+        values = [
+            (c.record_id, c.field, instant(c.at), c.new is not False, c.old, c.by, incoming.storable(c.by_name)) for c in changes
+        ]
         insert_many(tx, _insert(tx, _h).on_conflict_do_nothing(), values)
 
 

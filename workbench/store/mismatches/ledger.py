@@ -14,6 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from workbench.mismatch import KINDS, NO_LONGER_FOUND, ON_TRAIL, KindCount, Mismatch, business_days, late_before
+from workbench.store import postgresql
 from workbench.store import schema as s
 from workbench.store.database import Transaction
 from workbench.store.mismatches import near, opposed, status, ties
@@ -96,18 +97,20 @@ def refresh(
     """Look for every kind of mismatch and bring the table in line; what is gone counts as resolved by ``resolved_by``.
 
     Only what was touched since the last look is looked at, and all that is joined to it; that finds what a look at ``everything``
-    would. Links are brought in line first, of the same people. ``last_seen`` is when a mismatch was last looked at. With ``append_event`` the findings that came and went (`ON_TRAIL`) are
+    would. Links are brought in line first, of the same people; a login that may not do that looks, and leaves what was touched to the
+    next one. ``last_seen`` is when a mismatch was last looked at. With ``append_event`` the findings that came and went (`ON_TRAIL`) are
     told to the trail.
     """
-    own = own_users(tx)
+    own, links = own_users(tx), tx.dialect.name != "postgresql" or postgresql.links(tx)
     with near.joined_to_what_was_touched(tx, own) as few:
         part = few and not everything
-        with _seen_now(tx, own, few=few, part=part):
+        with _seen_now(tx, own, few=few, part=part, links=links):
             looked_at = OPEN & near.within(t.c.person_id, t.c.record_id) if part else OPEN
             _confirm(tx, now)
             resolved = _both(tx, lambda on_trail: _resolution(now, resolved_by, looked_at, on_trail=on_trail))
             found = _both(tx, lambda on_trail: _addition(now, on_trail=on_trail))
-    near.looked(tx, own, at_everything=not part)
+    if links:
+        near.looked(tx, own, at_everything=not part)
     if append_event is not None:
         _tell(tx, append_event, found=found, resolved=resolved)
     return Refreshed(counts={c.kind: c.open for c in counts(tx, now)}, found=found, resolved=resolved)
@@ -136,14 +139,15 @@ def _tell(tx: Transaction, append_event: AppendEvent, *, found: tuple[Mismatch, 
 
 
 @contextmanager
-def _seen_now(tx: Transaction, own: Collection[str], *, few: bool, part: bool) -> Iterator[None]:
+def _seen_now(tx: Transaction, own: Collection[str], *, few: bool, part: bool, links: bool) -> Iterator[None]:
     """Bring links in line, and fill a temporary table with everything that disagrees at this moment, or with the ``part`` of it.
 
     The part is what is near to what was touched, which is known where that is ``few``; links elsewhere are right then.
     """
     SEEN.create(tx, checkfirst=False)
-    with near.alone(tx) if few else nullcontext():
-        relink(tx)
+    with near.alone(tx, keep_links=links) if few else nullcontext():
+        if links:
+            relink(tx)
         if part:
             _see(tx, own)
     if not part:

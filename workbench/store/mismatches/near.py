@@ -89,7 +89,8 @@ def _look(own: Collection[str]) -> str:
 def _filled(tx: Transaction) -> bool:
     tx.exec_driver_sql("INSERT INTO near SELECT what, id, 0 FROM touched WHERE what <> 'looked'")
     turn, total = 0, 0
-    while new := dict(map(tuple, tx.exec_driver_sql(f"SELECT what, count(*) FROM near WHERE turn = {turn} GROUP BY what"))):  # noqa: S608 - a number
+    count = sa.select(NEAR.c.what, sa.func.count()).group_by(NEAR.c.what)
+    while new := dict(map(tuple, tx.execute(count.where(NEAR.c.turn == turn)))):
         total += sum(new.values())
         if total > MOST:
             return False
@@ -116,8 +117,8 @@ _EDGES = tuple(
 
 
 @contextmanager
-def alone(tx: Transaction) -> Iterator[None]:
-    """While the block runs, the register's tables hold only what is in `NEAR`. They are copies; of what is changed links are kept."""
+def alone(tx: Transaction, *, keep_links: bool) -> Iterator[None]:
+    """While the block runs, the register's tables hold only what is in `NEAR`. They are copies; what is kept of changes are links."""
     whole, part = _places(tx)
     many = tx.execute(sa.select(sa.func.count()).select_from(NEAR)).scalar_one() > TO_BE_READ_THROUGH
     for table, what in COPIED.items():
@@ -128,6 +129,13 @@ def alone(tx: Transaction) -> Iterator[None]:
         for statement in _lookups(table, part, many=many):
             tx.exec_driver_sql(statement)
     yield
+    if keep_links:
+        _keep_links(tx, whole, part)
+    for table in COPIED:
+        tx.exec_driver_sql(f"DROP TABLE {part}.{table.name}")
+
+
+def _keep_links(tx: Transaction, whole: str, part: str) -> None:
     same = "o.person_id = l.person_id AND o.record_id = l.record_id AND o.how = l.how"
     tx.exec_driver_sql(
         f"DELETE FROM {whole}.link AS l WHERE l.person_id IN (SELECT id FROM near WHERE what = 'person')"  # noqa: S608 - names of tables
@@ -137,8 +145,6 @@ def alone(tx: Transaction) -> Iterator[None]:
         f"INSERT INTO {whole}.link (person_id, record_id, how) SELECT l.person_id, l.record_id, l.how FROM {part}.link l"  # noqa: S608 - the same
         f" WHERE NOT EXISTS (SELECT 1 FROM {whole}.link o WHERE {same})"
     )
-    for table in COPIED:
-        tx.exec_driver_sql(f"DROP TABLE {part}.{table.name}")
 
 
 def _places(tx: Transaction) -> tuple[str, str]:

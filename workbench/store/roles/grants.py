@@ -12,7 +12,6 @@ GRANTS = (
     (EVERYBODY, "unsubscribe", "INSERT"),
     (EVERYBODY, "person", "UPDATE (unsubscribed_at, unsubscribe_source, version)"),
     (EVERYBODY, "mismatch", "INSERT, UPDATE"),
-    (EVERYBODY, "touched", "INSERT, DELETE"),  # by whoever looks; the nightly sync looks at everything, whatever is noted
     (EVERYBODY, "trail_subject report", "INSERT"),
     (f"{EVERYBODY} signer", "trail_event trail_payload", "INSERT"),
     (f"{EVERYBODY} signer", "trail_frontier", "INSERT, DELETE"),  # answered by a guard: the server keeps it itself
@@ -32,6 +31,11 @@ GRANTS = (
     ("analyst admin sync", "org_record snapshot sync_run setting", "INSERT, UPDATE"),
     ("analyst admin sync", "org_history follow_up", "INSERT"),
     ("analyst admin sync", "link", "INSERT, UPDATE, DELETE"),
+    (
+        "analyst admin sync",
+        "touched",
+        "INSERT, DELETE",
+    ),  # by whoever looks; the nightly sync looks at everything, whatever is noted
     ("analyst admin sync", "setting", "DELETE"),
     ("admin sync", "lease", "INSERT, UPDATE, DELETE"),
     # What only an administrator does.
