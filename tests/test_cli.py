@@ -32,7 +32,7 @@ CONTRACT = {
     "consent": ("add", "show", "verify", "renew", "withdraw", "expire", "history", "coverage", "export", "import", "receipt"),
     "access-report": (), "erase": (), "backup": (), "restore": (), "restored": (),
     "batch": ("propose", "show", "approve", "run", "resume", "undo", "list", "cancel", "worklist"),
-    "report": ("list", "run", "verify"), "trail": ("verify", "export", "excerpt", "checkpoint", "timestamp", "proof", "check", "rotate-key"),
+    "report": ("list", "run", "verify", "schedule", "schedules", "unschedule"), "trail": ("verify", "export", "excerpt", "checkpoint", "timestamp", "proof", "check", "rotate-key"),
     "operator": ("list", "grant", "revoke"), "store": ("upgrade", "copy", "roles"),
 }  # fmt: skip
 

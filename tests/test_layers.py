@@ -49,7 +49,7 @@ FLOORS = (
         "restoring",
     ),
     ("desk",),
-    ("anchors", "evidence", "signing", "timestamps"),
+    ("anchors", "evidence", "schedules", "signing", "timestamps"),
     ("scratch_org",),
     ("store", "salesforce", "settings"),
     ("mismatch", "resubscription", "suppression"),

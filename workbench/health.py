@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from workbench import schedules
 from workbench.audit import Audit
 from workbench.counted import counted
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
 from workbench.salesforce import CheckLine, SalesforceOrg, check_org
 from workbench.settings import Settings
-from workbench.store import batches, mismatches, operators, records, restores, review
+from workbench.store import batches, mismatches, operators, records, reports, restores, review
 
 Level = Literal["ok", "warn", "bad"]
 SNAPSHOT_OLD = timedelta(hours=26)
@@ -135,8 +136,32 @@ def _lines(desk: Desk) -> Iterator[HealthLine]:
         yield HealthLine(
             "warn", f"{late} mismatches stand open for more than {desk.policy.honour_within_business_days} business days."
         )
+    yield from _missed_reports(desk)
     if not desk.policy.controller:
         yield HealthLine("bad", "policy.toml names no controller, so nobody is eligible.")
+
+
+def _missed_reports(desk: Desk) -> Iterator[HealthLine]:
+    """Scheduled reports that failed or were never begun."""
+    with desk.store.read() as tx:
+        issued = [(row.name, row.issued_at) for row in reports.issued(tx)]
+    try:
+        agreed = schedules.read(desk.folder)
+    except WorkbenchError as error:
+        yield HealthLine("warn", f"Scheduled reports are not watched: {error}. {error.advice}")
+        return
+    failed = sorted((desk.folder / "issued" / "failed").glob("*.ipynb"))
+    for one in schedules.missed(agreed, issued, failed, now=desk.clock().astimezone()):
+        name, due = one.schedule.name, f"{one.due:%Y-%m-%d %H:%M}"
+        if one.failed:
+            yield HealthLine(
+                "warn", f"The report {name} that was due on {due} failed; issued/failed/{one.failed} says where. Run it again."
+            )
+        else:
+            yield HealthLine(
+                "warn",
+                f"The report {name} was due on {due} and was not issued; see why the computer did not run it, and run it by hand.",
+            )
 
 
 def numbers(desk: Desk) -> dict[str, int]:

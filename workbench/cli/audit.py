@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli import anchors
+from workbench.cli import anchors, scheduling
 from workbench.cli.filters import pairs, text_file
 from workbench.cli.output import FormatOption, emit, emit_json, write
 from workbench.cli.session import FINE, code, opened
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     reports.command("list")(report_list)
     reports.command("run")(report_run)
     reports.command("verify")(report_verify)
+    scheduling.add_to(reports)
     app.add_typer(reports, name="report")
     trail = typer.Typer(help="The audit trail: verify, export, prove.", rich_markup_mode=None, no_args_is_help=True)
     trail.command("verify")(trail_verify)

@@ -1,0 +1,283 @@
+"""Reports that are to be issued by the calendar: what was agreed on, when each was last due, and the entry for cron or systemd.
+
+The workspace keeps the agreement (`schedules.json`), so that a report which never began is noticed; running it is left to the
+computer's own scheduler. Times are the computer's, as cron and systemd take them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from workbench.errors import InputError, WorkbenchError
+
+FILE = "schedules.json"
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+LAST_DAY = 28  # that every month has
+AT = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
+MARK = "# workbench report"
+_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
+SECONDS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A report and when it is to be issued: every day, or on a ``weekday`` (0 is Monday), or on a ``day`` of the month.
+
+    ``at`` is ``HH:MM`` by the computer's clock; ``parameters`` are those of `report run`, periods as words.
+    """
+
+    schedule_id: str
+    name: str
+    at: str
+    made_by: str
+    made_at: datetime
+    weekday: int | None = None
+    day: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    pdf: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a time that no calendar has.
+
+        Raises:
+            InputError: neither HH:MM, nor a weekday, nor a day up to the 28th.
+        """
+        if not _ID.fullmatch(self.schedule_id):
+            raise InputError("a schedule's id has another form", "`workbench report schedules` lists them.")
+        if not AT.fullmatch(self.at):
+            raise InputError("the time of day can't be read", "Write it as 06:00.")
+        if self.day is not None and not 1 <= self.day <= LAST_DAY:
+            raise InputError("not every month has that day", f"Give a day from 1 to {LAST_DAY}.")
+
+    @property
+    def when(self) -> str:
+        """The calendar in words."""
+        if self.day is not None:
+            return f"every month on day {self.day} at {self.at}"
+        return f"every {'day' if self.weekday is None else WEEKDAYS[self.weekday].capitalize()} at {self.at}"
+
+    def last_due(self, now: datetime) -> datetime:
+        """The latest moment up to ``now`` (aware) at which it had to run, on the clock of ``now``'s zone."""
+        hour, minute = map(int, self.at.split(":"))
+        moment = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        while moment > now or not self._falls_on(moment):
+            moment -= timedelta(days=1)
+        return moment
+
+    def _falls_on(self, moment: datetime) -> bool:
+        return (self.day is None or moment.day == self.day) and (self.weekday is None or moment.weekday() == self.weekday)
+
+    def command(self, folder: Path) -> list[str]:
+        """The words that issue it."""
+        given = [word for key, value in sorted(self.parameters.items()) for word in ("-p", f"{key}={value}")]
+        words = [sys.executable, "-m", "workbench", "--workspace", str(folder.resolve()), "report", "run", self.name, *given]
+        return [*words, "--pdf"] if self.pdf else words
+
+
+def cron_line(schedule: Schedule, folder: Path) -> str:
+    """The line of a crontab, marked with the schedule's id.
+
+    Raises:
+        InputError: a crontab has no line for a path with a line break.
+    """
+    words = schedule.command(folder)
+    if any(not word.isprintable() for word in words):
+        raise InputError("the workspace's path has a sign that no crontab can hold", "Use --with systemd, or another folder.")
+    hour, minute = schedule.at.split(":")
+    days = f"{schedule.day or '*'} * {'*' if schedule.weekday is None else (schedule.weekday + 1) % 7}"
+    line = shlex.join(words).replace("%", r"\%")  # cron ends the command at a bare %
+    return f"{int(minute)} {int(hour)} {days} {line} {MARK} {schedule.schedule_id}"
+
+
+def units(schedule: Schedule, folder: Path) -> tuple[str, str]:
+    """The texts of a systemd service and of its timer.
+
+    Raises:
+        InputError: a unit has no form for a path with a line break.
+    """
+    words = schedule.command(folder)
+    if any(not word.isprintable() for word in words):
+        raise InputError("the workspace's path has a sign that no unit can hold", "Use another folder.")
+    started = " ".join(_systemd_word(word) for word in words)
+    if schedule.day is not None:
+        calendar = f"*-*-{schedule.day:02} {schedule.at}:00"
+    else:
+        calendar = (
+            f"{'' if schedule.weekday is None else WEEKDAYS[schedule.weekday][:3].capitalize() + ' '}*-*-* {schedule.at}:00"
+        )
+    about = f"[Unit]\nDescription=Workbench report {schedule.name}\n\n"
+    service = f"{about}[Service]\nType=oneshot\nExecStart={started}\n"
+    timer = f"{about}[Timer]\nOnCalendar={calendar}\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n"
+    return service, timer
+
+
+def _systemd_word(word: str) -> str:
+    """Quoted as systemd.service(5) and systemd.unit(5) have it: % and $ stand for themselves only when doubled."""
+    quoted = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{quoted}"'
+
+
+# --- what the workspace keeps
+
+
+def read(folder: Path) -> tuple[Schedule, ...]:
+    """All schedules of a workspace, in the order in which they were made.
+
+    Raises:
+        InputError: the file was changed by hand so that it can't be read.
+    """
+    try:
+        rows = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return tuple(Schedule(**row | {"made_at": datetime.fromisoformat(row["made_at"])}) for row in rows)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, InputError):
+        raise InputError(f"{FILE} in the workspace can't be read", "Delete it, and schedule the reports again.") from None
+
+
+def keep(folder: Path, schedules: Sequence[Schedule]) -> None:
+    """Put other schedules in place of those that are kept, all of them or nothing; only their owner can read the file."""
+    beside = folder / f"{FILE}.new"
+    beside.unlink(missing_ok=True)
+    rows = [asdict(one) | {"made_at": one.made_at.isoformat(), "parameters": dict(one.parameters)} for one in schedules]
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(rows, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(folder / FILE)
+
+
+# --- the computer's own schedulers
+
+
+def to_cron(schedule: Schedule, folder: Path) -> None:
+    """Add the entry to the user's crontab; other lines stay as they are.
+
+    Raises:
+        InputError: there is no crontab here, or the line has no form in it.
+        WorkbenchError: crontab refused.
+    """
+    _crontab_is([*_crontab(), cron_line(schedule, folder)])
+
+
+def from_cron(schedule_id: str) -> None:
+    """Take a schedule's entry out of the user's crontab, if there is one. Raises: as `to_cron`."""
+    if shutil.which("crontab"):
+        lines = _crontab()
+        others = [line for line in lines if not line.endswith(f"{MARK} {schedule_id}")]
+        if others != lines:
+            _crontab_is(others)
+
+
+def _crontab() -> list[str]:
+    program = shutil.which("crontab")
+    if program is None:
+        raise InputError(
+            "there is no crontab on this computer",
+            "Use --with systemd, or --with nothing, which prints the line to be added by hand.",
+        )
+    done = subprocess.run([program, "-l"], capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603 - our own words
+    return done.stdout.splitlines() if done.returncode == 0 else []  # 1: this user has none yet
+
+
+def _crontab_is(lines: Sequence[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    program = shutil.which("crontab") or "crontab"
+    done = subprocess.run([program, "-"], input=text, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603 - the same
+    if done.returncode:
+        raise WorkbenchError("crontab refused the entry", "Use --with nothing, and add the line that it prints by hand.")
+
+
+def to_systemd(schedule: Schedule, folder: Path) -> None:
+    """Write a service and a timer of the user's, and start the timer where systemd runs.
+
+    Raises:
+        InputError: the path has no form in a unit.
+        WorkbenchError: systemd refused the timer.
+    """
+    service, timer = units(schedule, folder)
+    _units_folder().mkdir(parents=True, exist_ok=True)
+    for file, text in zip(_unit_files(schedule.schedule_id), (service, timer), strict=True):
+        file.write_text(text, encoding="utf-8")
+    _systemctl("daemon-reload")
+    if not _systemctl("enable", "--now", f"{_unit(schedule.schedule_id)}.timer"):
+        raise WorkbenchError(
+            "systemd did not start the timer", "Start it by hand: `systemctl --user enable --now` and the timer's name."
+        )
+
+
+def from_systemd(schedule_id: str) -> None:
+    """Stop a schedule's timer and delete its units, if there are any."""
+    files = [file for file in _unit_files(schedule_id) if file.exists()]
+    if files:
+        _systemctl("disable", "--now", f"{_unit(schedule_id)}.timer")
+        for file in files:
+            file.unlink()
+        _systemctl("daemon-reload")
+
+
+def _units_folder() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+
+
+def _unit(schedule_id: str) -> str:
+    return f"workbench-report-{schedule_id}"
+
+
+def _unit_files(schedule_id: str) -> tuple[Path, Path]:
+    base = _units_folder() / _unit(schedule_id)
+    return base.with_name(f"{base.name}.service"), base.with_name(f"{base.name}.timer")
+
+
+def _systemctl(*words: str) -> bool:
+    """Whether systemd did it. Raises: InputError where there is none."""
+    program = shutil.which("systemctl")
+    if program is None:
+        raise InputError(
+            "there is no systemd on this computer",
+            "Use --with cron, or --with nothing, which prints the line to be added by hand.",
+        )
+    done = subprocess.run([program, "--user", *words], capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - our own words
+    return done.returncode == 0
+
+
+# --- whether they were kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missed:
+    """A scheduled report that was due at a moment and is not there; ``failed`` is the notebook of a run that broke off, if one did."""
+
+    schedule: Schedule
+    due: datetime
+    failed: str = ""
+
+
+PATIENCE = timedelta(hours=1)
+
+
+def missed(
+    schedules: Sequence[Schedule], issued: Sequence[tuple[str, datetime]], failed: Sequence[Path], *, now: datetime
+) -> tuple[Missed, ...]:
+    """Those whose last due moment is over an hour ago, and no report of that name was issued since.
+
+    ``issued`` are the names and moments of reports, ``failed`` the notebooks of runs that broke off.
+    """
+    found = []
+    for one in schedules:
+        due = one.last_due(now)
+        late = now - due > PATIENCE and one.made_at <= due
+        if late and not any(name == one.name and at >= due for name, at in issued):
+            broken = [f for f in failed if f.name.startswith(f"{one.name}-") and f.stat().st_mtime >= due.timestamp()]
+            found.append(Missed(schedule=one, due=due, failed=max((f.name for f in broken), default="")))
+    return tuple(found)
