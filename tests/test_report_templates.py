@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
 from workbench import demo, reports
 from workbench.bench import Workbench
 from workbench.errors import NotAllowedError, ReportError
+from workbench.mismatch import KINDS
 from workbench.reports import pdf
 from workbench.reports.consent_register import ConsentRegister
 from workbench.reports.monthly_compliance import MonthlyCompliance
@@ -58,12 +60,41 @@ def needs_chromium() -> None:
         pytest.skip(str(error))
 
 
+def paper_size(name: str, paper: str) -> tuple[int, int]:
+    """Width and height in millimetres: the board's page is upright, the others lie across."""
+    short, long = {"a4": (210, 297), "letter": (216, 279)}[paper]
+    return (short, long) if name == "monthly-compliance" else (long, short)
+
+
+def sizes(printed: Path | None) -> set[tuple[int, int]]:
+    """The sizes of the pages of a PDF in millimetres."""
+    assert printed is not None
+    return {tuple(round(float(side) / 72 * 25.4) for side in page.mediabox[2:]) for page in PdfReader(printed).pages}  # type: ignore[misc]  # two sides
+
+
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+def test_the_boards_month_is_one_page_on_either_paper(paper: str, shown: Workbench) -> None:
+    needs_chromium()
+    made = reports.run(shown, "monthly-compliance", given(shown, "monthly-compliance"), pdf=True, paper=paper)
+    assert made.pdf is not None
+    (page,) = PdfReader(made.pdf).pages
+    text = " ".join(page.extract_text().split())
+    assert sizes(made.pdf) == {paper_size("monthly-compliance", paper)}
+    assert "Monthly compliance" in text
+    assert "Checkpoint of the trail" in text
+    assert KINDS["unsubscribed_only_locally"] in text
+    assert [kind for kind in KINDS if "_" in kind and kind in text] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("place", ["shown", "empty"])
-def test_it_renders_as_page_and_as_tagged_pdf_with_outline(name: str, place: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("place", "paper"), [("shown", "a4"), ("empty", "letter")])
+def test_it_renders_as_page_and_as_tagged_pdf_with_outline(
+    name: str, place: str, paper: str, request: pytest.FixtureRequest
+) -> None:
     needs_chromium()
     wb: Workbench = request.getfixturevalue(place)
-    made = reports.run(wb, name, given(wb, name), pdf=True)
+    made = reports.run(wb, name, given(wb, name), pdf=True, paper=paper)
+    assert sizes(made.pdf) == {paper_size(name, paper)}
     page = made.html.read_text(encoding="utf-8")
     assert re.search(rf"<h1[^>]*>{reports.template(name).title}", page)
     assert "Checkpoint of the trail" in page
@@ -183,7 +214,7 @@ def test_the_boards_month_counts_what_the_register_says(shown: Workbench) -> Non
     later = MonthlyCompliance(shown, month=f"{now.year + 1}-{now:%m}", personal_data="masked")
     assert later.so_far().finding
     # What the sync settled this month is no breach of a month to come, and the figures of now stand in its first of twelve months.
-    assert {row["over (UTC)"] for row in later._breaches} <= {"open"}
+    assert {row["ended (UTC)"] for row in later._breaches} <= {"open"}
     assert later.summary().values["Resubscribed on consent"] == 0
 
 

@@ -494,6 +494,16 @@ def test_a_pdf_is_printed_where_chromium_is(audited: World, issued: reports.Issu
     assert b"/StructTreeRoot" in content  # tagged: readable by a screen reader
 
 
+def test_a_size_of_paper_that_there_is_not_is_refused_before_the_run(audited: World, capsys: pytest.CaptureFixture[str]) -> None:
+    before = audited.wb.trail.verify().events
+    options = ["--pdf", "--paper", "a3", "--workspace", str(audited.folder)]
+    assert command(["report", "run", "mismatch-review", *options]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "workbench: There is no such size of paper.\n  Write one of: a4, letter.\n")
+    assert audited.wb.trail.verify().events == before
+    assert not list((audited.folder / "issued").glob(".making-*"))
+
+
 def test_without_chromium_a_pdf_is_refused_before_the_run(audited: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ReportError, match="a PDF needs Chromium"):

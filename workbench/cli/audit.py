@@ -63,13 +63,14 @@ def report_run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The template's name, as `report list` prints it.")],
     parameter: Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A parameter; repeatable.")] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="A PDF as well; needs Chromium.")] = False,
+    paper: Annotated[str, typer.Option("--paper", metavar="a4|letter", help="What it is printed on.")] = "a4",
 ) -> int:
     """Issue a report. Runs its template, seals the files, puts their digests on the trail; prints the path."""
     from workbench import reports
 
     given = pairs(parameter or (), option="-p")
     with opened(ctx) as wb:
-        issued = reports.run(wb, name, given, pdf=pdf)
+        issued = reports.run(wb, name, given, pdf=pdf, paper=paper)
     write(f"{issued.html}\n")
     say(f"The report is issued; its SHA-256 {issued.sha256} is on the trail.")
     return FINE

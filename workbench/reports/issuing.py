@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import ReportError
 from workbench.person import new_id
 from workbench.reports.catalogue import Template, template
+from workbench.reports.page import PAPERS
 from workbench.reports.tables import plain_text, records
 from workbench.reports.workbook import Kept, write_workbook
 from workbench.store.reports import ReportRow
@@ -61,22 +62,24 @@ class ReportVerdict:
     sentence: str
 
 
-def run(wb: Workbench, name: str, parameters: Mapping[str, Any], *, pdf: bool = False) -> IssuedReport:
-    """Issue a report on a workspace.
+def run(wb: Workbench, name: str, parameters: Mapping[str, Any], *, pdf: bool = False, paper: str = "a4") -> IssuedReport:
+    """Issue a report on a workspace; printed, it is on ``paper``, which is a4 or letter.
 
     Raises:
         NotAllowedError: full personal data for somebody without a role.
-        ReportError: no such report, parameters that don't fit, a cell that failed (the sentence says which), no Chromium for a PDF.
+        ReportError: no such report or paper, parameters that don't fit, a cell that failed (the sentence says which), no Chromium for a PDF.
     """
     chosen = template(name)
     values = chosen.checked(parameters, today=wb.clock().date())
+    if paper not in PAPERS:
+        raise ReportError("there is no such size of paper", f"Write one of: {', '.join(PAPERS)}.")
     if values.get("personal_data") == "full":
         wb.require_any_role("a report with full personal data")
     if pdf:
         from workbench.reports.pdf import chromium
 
         chromium()
-    issue = _Issue(wb, chosen, values)
+    issue = _Issue(wb, chosen, values, paper)
     return issue.issued(pdf=pdf)
 
 
@@ -113,8 +116,8 @@ def verify(wb: Workbench, file: str | Path) -> ReportVerdict:
 class _Issue:
     """One report being issued. Holds: `_beside`, where its files are made; `_folder`, where they appear when all is done."""
 
-    def __init__(self, wb: Workbench, chosen: Template, values: dict[str, Any]) -> None:
-        self._wb, self._template, self._values = wb, chosen, values
+    def __init__(self, wb: Workbench, chosen: Template, values: dict[str, Any], paper: str) -> None:
+        self._wb, self._template, self._values, self._paper = wb, chosen, values, paper
         self._report_id = new_id()
         self._at: datetime = wb.clock()
         home = wb.workspace / "issued"
@@ -196,6 +199,7 @@ class _Issue:
             issued_by=self._wb.operator,
             workspace=self._wb.settings.name,
             parameters={key.replace("_", " "): plain_text(value) for key, value in self._values.items() if value is not None},
+            paper=self._paper,
         )
 
     def _record(self, files: dict[str, str], *, checkpoint_size: int) -> None:

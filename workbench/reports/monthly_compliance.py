@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from workbench.mismatch import KINDS, business_days
-from workbench.reports.presentation import Chart, Facts, Note, Table, address, day, whole_numbers
+from workbench.reports.presentation import Across, Chart, Facts, Note, Table, address, day, whole_numbers
 from workbench.reports.tables import records
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 MONTHS = 12
-SHOWN_BREACHES = 10
+MORE = ("kind", "person", "record")  # for who looks into it; the board reads the words
+SHOWN_BREACHES = 5
 LEAVE_MAIL_GOING = (
     "opted_out_only_in_salesforce",
     "unsubscribed_only_locally",
@@ -29,7 +30,14 @@ LEAVE_MAIL_GOING = (
 )
 """Kinds of mismatch under which somebody who opted out may still be mailed from one side."""
 DRAWN = {"unsubscribed": "#b8860b", "resubscribed": "#0b4f8a"}
-FIGURES = ("unsubscribed", "resubscribed", "refused", "aborted", "relapsed")
+FIGURES = {
+    "unsubscribed": "unsubscribed",
+    "resubscribed": "resubscribed on consent",
+    "refused": "refused by the rules",
+    "aborted": "kept opted out at the last moment",
+    "relapsed": "relapses found",
+}
+"""What is counted a month, and how the page calls it."""
 
 
 class MonthlyCompliance:
@@ -78,9 +86,9 @@ class MonthlyCompliance:
         says = f"In {MONTHS} months {totals['unsubscribed']} unsubscribes and {totals['resubscribed']} resubscriptions. Source: the register."
         return Chart("Unsubscribes and resubscriptions by month", _trend(self._months), says)
 
-    def months(self) -> Table:
+    def months(self) -> Across:
         """The same numbers month by month."""
-        return Table("Month by month", "months", ("month", *FIGURES), self._months)
+        return Across("Month by month", "months", ("month", *FIGURES), self._months, words=FIGURES)
 
     def kinds(self) -> Table:
         """Breaches by kind, how many and how long the longest."""
@@ -88,18 +96,19 @@ class MonthlyCompliance:
         for row in self._breaches:
             by_kind.setdefault(row["kind"], []).append(row["business days"])
         rows = [
-            {"kind": kind, "what it means": KINDS[kind], "breaches": len(ages), "longest (business days)": max(ages)}
+            {"what was wrong": KINDS[kind], "breaches": len(ages), "longest (business days)": max(ages), "kind": kind}
             for kind, ages in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0]))
         ]
         empty = f"No opt-out waited longer than {self._limit} business days in this month."
-        return Table("Breaches by kind", "breaches-by-kind", ("kind", "what it means", "breaches", "longest (business days)"), rows, empty)
+        columns = ("what was wrong", "breaches", "longest (business days)")
+        return Table("Breaches by kind", "breaches-by-kind", columns, rows, empty, ("kind",))
 
     def breaches(self) -> Table | Note:
         """Each breach, the longest first."""
         if self._personal == "counts":
             return Note("Breaches", f"{len(self._breaches)} in number; this report was issued with counts only.")
-        columns = ("kind", "person", "address", "record", "since (UTC)", "business days", "over (UTC)")
-        return Table("Breaches, longest first", "breaches", columns, self._breaches, "None.", shown=SHOWN_BREACHES)
+        columns = ("what was wrong", "address", "since (UTC)", "business days", "ended (UTC)")
+        return Table("Breaches, longest first", "breaches", columns, self._breaches, "None.", MORE, SHOWN_BREACHES)
 
     def _breach(self, row: Row) -> Row | None:
         """The mismatch as far as it stood open in the month; None where it never was over the limit then."""
@@ -110,13 +119,14 @@ class MonthlyCompliance:
         if age <= self._limit:
             return None
         return {
+            "what was wrong": KINDS[row["kind"]],
             "kind": row["kind"],
             "person": row["person_id"],
             "address": address(row["email"], self._personal),
             "record": row["record_id"],
             "since (UTC)": day(began),
             "business days": age,
-            "over (UTC)": day(resolved) or "open",
+            "ended (UTC)": day(resolved) or "open",
         }
 
 
@@ -131,7 +141,7 @@ def _trend(months: list[Row]) -> Any:
 
     values = [{"month": row["month"], "what": name, "number": row[name]} for row in months for name in DRAWN]
     most = max(value["number"] for value in values)
-    return alt.Chart(alt.InlineData(values=values), width=780, height=200).mark_bar().encode(
+    return alt.Chart(alt.InlineData(values=values), width=780, height=125).mark_bar().encode(
         x=alt.X("month:O", title=None, axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("what:N", sort=list(DRAWN)),
         y=alt.Y("number:Q", title="number a month", axis=alt.Axis(**whole_numbers(most))),

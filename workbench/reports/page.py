@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 TEMPLATE = "paper"
+PAPERS = {"a4": "A4", "letter": "letter"}
+"""Sizes of paper that a page is printed on, with their names in a style sheet."""
+ONE_PAGE = frozenset({"monthly-compliance"})
+"""Reports that are one sheet of paper, upright and set small; the others have wide tables and lie across."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +31,24 @@ class PageFacts:
     issued_by: str
     workspace: str
     parameters: Mapping[str, Any]
+    paper: str = "a4"
 
 
 def html_page(notebook: NotebookNode, facts: PageFacts) -> str:
     """The page of an executed notebook."""
-    style = (HERE / TEMPLATE / "report.css").read_text(encoding="utf-8")
+    one_page = facts.name in ONE_PAGE
+    style = (HERE / TEMPLATE / "report.css").read_text(encoding="utf-8") + _sheet(PAPERS[facts.paper], one_page=one_page)
+    form = "one-page" if one_page else "pages"
     exporter = _exporter()
-    text, _ = exporter.from_notebook_node(notebook, {"report": {**vars(facts), "style": style, "policy": _policy(style)}})
+    given = {**vars(facts), "style": style, "policy": _policy(style), "form": form}
+    text, _ = exporter.from_notebook_node(notebook, {"report": given})
     return str(text)
+
+
+def _sheet(size: str, *, one_page: bool) -> str:
+    """The paper, its margins, and how it lies."""
+    place = "portrait; margin: 10mm 12mm" if one_page else "landscape; margin: 14mm 14mm 16mm"
+    return f"@page {{ size: {size} {place}; }}\n"
 
 
 def _policy(style: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,29 @@ class Table(Shown):
         columns = [*self.columns, *self.more]
         data["text/csv"] = csv_text(columns, self.rows)
         return data, {"text/csv": {"name": self.name, "numbers": number_columns(columns, self.rows)}}
+
+
+@dataclass(frozen=True)
+class Across(Table):
+    """A table of few columns that the page shows turned: a column for each row, headed by its first cell.
+
+    ``words`` says what the other columns are called on the page.
+    """
+
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """A table whose lines begin with what they count."""
+        if not self.rows:
+            return super().html()
+        first, *others = self.columns
+        head = "".join(f'<th scope="col" class="number">{_text(row[first])}</th>' for row in self.rows)
+        lines = "".join(
+            f'<tr><th scope="row">{_text(self.words.get(name, name))}</th>{"".join(_cell(row[name]) for row in self.rows)}</tr>'
+            for name in others
+        )
+        heads = f'<thead><tr><th scope="col">{_text(first)}</th>{head}</tr></thead>'
+        return f'<div class="scroll"><table><caption>{_text(self.title)}</caption>{heads}<tbody>{lines}</tbody></table></div>'
 
 
 @dataclass(frozen=True)
