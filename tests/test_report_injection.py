@@ -20,6 +20,7 @@ import openpyxl
 import pytest
 import sqlalchemy as sa
 from openpyxl.utils.escape import unescape
+from pypdf import PdfReader
 from test_injection import FORMULAS, MARKUP, first_seen
 
 from workbench import demo, reports
@@ -207,6 +208,17 @@ def test_each_text_comes_back_from_the_table_as_it_was(pages: Any) -> None:
     rows = list(csv.DictReader(table.open(encoding="utf-8", newline="")))
     assert len(FORMULAS) >= 2000
     assert Counter(TEXTS) - Counter(restored(row["detail"]) for row in rows) == Counter()
+
+
+def test_the_printed_report_shows_markup_and_templates_as_text(pages: Any) -> None:
+    """Compared without blanks: a cell's lines are broken by how wide it is. What is not ASCII is left out: fonts differ."""
+    _, _, made = pages("person-history")
+    if made.pdf is None:
+        pytest.skip("there is no Chromium here to print with")
+    printed = "".join("".join(page.extract_text() for page in PdfReader(made.pdf).pages).split())
+    wanted = ["".join(text.split()) for text in [*JINJA, *MARKUP] if text.isascii() and text.isprintable()]
+    assert len(wanted) > 20
+    assert [text for text in wanted if text not in printed] == []
 
 
 def test_the_printed_report_does_nothing_and_leads_nowhere(pages: Any) -> None:

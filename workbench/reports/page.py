@@ -46,9 +46,11 @@ def html_page(notebook: NotebookNode, facts: PageFacts) -> str:
 
 
 def _sheet(size: str, *, one_page: bool) -> str:
-    """The paper, its margins, and how it lies."""
-    place = "portrait; margin: 10mm 12mm" if one_page else "landscape; margin: 14mm 14mm 16mm"
-    return f"@page {{ size: {size} {place}; }}\n"
+    """The paper, its margins, how it lies, and the pages' numbers where there are several."""
+    if one_page:
+        return f"@page {{ size: {size} portrait; margin: 10mm 12mm; }}\n"
+    number = '@bottom-right { content: "Page " counter(page) " of " counter(pages); font: 7pt sans-serif; color: #57606a; }'
+    return f"@page {{ size: {size} landscape; margin: 14mm 14mm 16mm; {number} }}\n"
 
 
 def _policy(style: str) -> str:

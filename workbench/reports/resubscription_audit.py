@@ -286,7 +286,7 @@ def _outcome_chart(counts: Mapping[tuple[str, str], int], since: datetime, until
         size=max(4, 600 // max((until - since).days, 20))
     )
     return chart.encode(
-        x=alt.X("day:T", title=None, scale=alt.Scale(type="utc", domain=domain), axis=alt.Axis(format="%d %b", grid=False)),
+        x=alt.X("day:T", title=None, scale=alt.Scale(type="utc", domain=domain), axis=alt.Axis(format="%d %b", grid=False, tickCount=10)),
         y=alt.Y("people:Q", title="people", axis=alt.Axis(**whole_numbers(max(days.values())))),
         color=alt.Color(
             "outcome:N",
