@@ -59,7 +59,7 @@ FLOORS = (
     ("handout", "preview"),
     ("consent", "trail"),
     ("person", "spreadsheet"),
-    ("counted", "errors"),
+    ("counted", "errors", "said"),
 )
 """Top first."""
 

@@ -28,6 +28,8 @@ CARRIED = (
     "workbench/verify_trail.py",
     "workbench/panels/grid.js",
     "workbench/panels/grid.css",
+    "workbench/locale/de/LC_MESSAGES/workbench.mo",
+    "workbench/locale/de/LC_MESSAGES/workbench.po",
     "workbench/reports/paper/index.html.j2",
     "workbench/reports/paper/report.css",
     "workbench/store/migrations/env.py",

@@ -94,9 +94,9 @@ def test_which_fields_can_mark(field: dict[str, Any], fits: bool) -> None:
 def test_person_accounts_are_counted_and_a_hidden_account_is_named(scratch: ScratchOrg) -> None:
     scratch.control("/write", {"object": "Account", "values": {"LastName": "Person", "PersonEmail": "p@example.com"}})
     sentences = [line.sentence for line in lines(scratch)]
-    assert "The org has 1 person accounts: read as their contacts, written through Account." in sentences
+    assert "The org has 1 person account: read as its contact, written through Account." in sentences
     scratch.control("/permissions", {"object": "Contact", "field": "AccountId", "readable": False})
-    assert "The org has 1 person accounts that can't be written: Contact.AccountId is hidden from this user." in wrong(
+    assert "The org has 1 person account that can't be written: Contact.AccountId is hidden from this user." in wrong(
         lines(scratch)
     )
     scratch.control("/permissions", {"object": "Contact", "field": "IsPersonAccount", "readable": False})

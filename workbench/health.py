@@ -9,9 +9,9 @@ from typing import Literal
 
 from workbench import schedules
 from workbench.audit import Audit
-from workbench.counted import counted
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
+from workbench.said import said, said_of
 from workbench.salesforce import CheckLine, SalesforceOrg, check_org
 from workbench.settings import Settings
 from workbench.store import batches, mismatches, operators, records, reports, restores, review
@@ -52,7 +52,7 @@ def banner(settings: Settings, desk: Desk) -> Banner:
         roles = tuple(sorted(operators.roles(tx, desk.operator.name)))
         warnings = tuple(line.sentence for line in _register_lines(desk) if not line.ok)
     return Banner(
-        org_name=settings.org.url.removeprefix("https://").removeprefix("http://") or "no org yet",
+        org_name=settings.org.url.removeprefix("https://").removeprefix("http://") or said("no org yet"),
         org_kind=settings.org.kind,
         register=settings.name,
         operator=desk.operator.name,
@@ -88,10 +88,10 @@ def trail_line(desk: Desk) -> HealthLine:
     try:
         verdict = Audit(desk).verify()
     except WorkbenchError as error:
-        return HealthLine("bad", f"The trail can't be verified: {error}.")
+        return HealthLine("bad", said("The trail can't be verified: {error}.", error=str(error)))
     if verdict.ok:
-        return HealthLine("ok", f"The audit trail is intact: {verdict.events:,} events.")
-    return HealthLine("bad", f"The audit trail is not intact: {verdict.problems[0]}.")
+        return HealthLine("ok", said("The audit trail is intact: {events} events.", events=verdict.events))
+    return HealthLine("bad", said("The audit trail is not intact: {problem}.", problem=verdict.problems[0]))
 
 
 def _register_lines(desk: Desk) -> tuple[HealthLine, ...]:
@@ -109,36 +109,61 @@ def _lines(desk: Desk) -> Iterator[HealthLine]:
     if restored:
         yield HealthLine(
             "bad",
-            f"This register was restored: what was received after {restored.made_at:%Y-%m-%d %H:%M} UTC has to be entered again, "
-            "then an administrator confirms it.",
+            said(
+                "This register was restored: what was received after {moment} UTC has to be entered again, "
+                "then an administrator confirms it.",
+                moment=f"{restored.made_at:%Y-%m-%d %H:%M}",
+            ),
         )
     if snapshot is None:
-        yield HealthLine("warn", "Salesforce has not been read yet; refresh from Salesforce first.")
+        yield HealthLine("warn", said("Salesforce has not been read yet; refresh from Salesforce first."))
     elif now - snapshot.finished_at > SNAPSHOT_OLD:
         days = (now - snapshot.finished_at).days
-        yield HealthLine("warn", f"What is known of Salesforce is {counted(days, 'day')} old; refresh it.")
+        old = said_of(
+            "What is known of Salesforce is {number} day old; refresh it.",
+            "What is known of Salesforce is {number} days old; refresh it.",
+            days,
+        )
+        yield HealthLine("warn", old)
     else:
-        yield HealthLine("ok", f"Salesforce was last read at {snapshot.finished_at:%Y-%m-%d %H:%M} UTC.")
+        yield HealthLine("ok", said("Salesforce was last read at {moment} UTC.", moment=f"{snapshot.finished_at:%Y-%m-%d %H:%M}"))
     stuck = [b for b in everything if b.state in ("paused", "running")]
     if stuck:
         yield HealthLine(
-            "warn", f"{counted(len(stuck), 'batch is', 'batches are')} paused or cut off; `workbench batch resume` goes on."
+            "warn",
+            said_of(
+                "{number} batch is paused or cut off; `workbench batch resume` goes on.",
+                "{number} batches are paused or cut off; `workbench batch resume` goes on.",
+                len(stuck),
+            ),
         )
     waiting = [b for b in everything if b.state == "proposed"]
     if waiting:
-        yield HealthLine("warn", f"{counted(len(waiting), 'batch waits', 'batches wait')} for an approval.")
+        yield HealthLine(
+            "warn", said_of("{number} batch waits for an approval.", "{number} batches wait for an approval.", len(waiting))
+        )
     if relapses:
         yield HealthLine(
             "warn",
-            f"{counted(relapses, 'resubscribed person is', 'resubscribed people are')} opted out again; see the mismatches.",
+            said_of(
+                "{number} resubscribed person is opted out again; see the mismatches.",
+                "{number} resubscribed people are opted out again; see the mismatches.",
+                relapses,
+            ),
         )
     if late:
         yield HealthLine(
-            "warn", f"{late} mismatches stand open for more than {desk.policy.honour_within_business_days} business days."
+            "warn",
+            said_of(
+                "{number} mismatch stands open for more than {days} business days.",
+                "{number} mismatches stand open for more than {days} business days.",
+                late,
+                days=desk.policy.honour_within_business_days,
+            ),
         )
     yield from _missed_reports(desk)
     if not desk.policy.controller:
-        yield HealthLine("bad", "policy.toml names no controller, so nobody is eligible.")
+        yield HealthLine("bad", said("policy.toml names no controller, so nobody is eligible."))
 
 
 def _missed_reports(desk: Desk) -> Iterator[HealthLine]:
@@ -155,12 +180,22 @@ def _missed_reports(desk: Desk) -> Iterator[HealthLine]:
         name, due = one.schedule.name, f"{one.due:%Y-%m-%d %H:%M}"
         if one.failed:
             yield HealthLine(
-                "warn", f"The report {name} that was due on {due} failed; issued/failed/{one.failed} says where. Run it again."
+                "warn",
+                said(
+                    "The report {report} that was due on {due} failed; issued/failed/{page} says where. Run it again.",
+                    report=name,
+                    due=due,
+                    page=one.failed,
+                ),
             )
         else:
             yield HealthLine(
                 "warn",
-                f"The report {name} was due on {due} and was not issued; see why the computer did not run it, and run it by hand.",
+                said(
+                    "The report {report} was due on {due} and was not issued; see why the computer did not run it, and run it by hand.",
+                    report=name,
+                    due=due,
+                ),
             )
 
 

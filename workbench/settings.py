@@ -129,9 +129,10 @@ class OrgSettings(_Part):
 
 
 class WorkspaceSettings(_Part):
-    """What the workspace is called; the name is also the origin of its trail."""
+    """What the workspace is called, and what its panels speak; the name is also the origin of its trail."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,80}$")]
+    language: Literal["en", "de"] = "en"  # of the panels only; trail, reports and commands are English
 
 
 class RegisterSettings(_Part):
@@ -172,6 +173,7 @@ class Settings:
     database: str
     fixed_now: datetime | None
     largest_evidence: int = 50 * 1024 * 1024  # bytes
+    language: str = "en"
 
     @property
     def evidence_folder(self) -> Path:
@@ -229,6 +231,7 @@ def read_settings(folder: Path) -> Settings:
         database=file.register_.database or f"sqlite:///{(folder / 'register.db').as_posix()}",
         fixed_now=_fixed_now(file.org.kind),
         largest_evidence=file.evidence.largest_bytes,
+        language=file.workspace.language,
     )
 
 

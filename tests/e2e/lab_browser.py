@@ -27,6 +27,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from workbench import Workbench, lab
 from workbench.scratch_org import ScratchOrg
+from workbench.settings import FILE, rewrite
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60_000  # milliseconds; a limit, not a pause
@@ -147,11 +148,11 @@ def open_notebook(page: Page, name: str) -> None:
 
 @contextmanager
 def workspace_in_lab(
-    folder: Path, *, on_org: Callable[[ScratchOrg], None] = lambda _: None, **given: Any
+    folder: Path, *, on_org: Callable[[ScratchOrg], None] = lambda _: None, settings: Callable[[str], str] = str, **given: Any
 ) -> Iterator[tuple[Page, Workbench, str]]:
     """JupyterLab on a workspace of invented people (``given`` goes to `opened`) in Chromium: page, Workbench, address.
 
-    ``on_org`` is handed the scratch org, for tests that make it misbehave.
+    ``on_org`` is handed the scratch org, for tests that make it misbehave; ``settings`` what workbench.toml says, to say it anew.
     Fails at its end when the page raised an error, opened a dialog, or asked anybody but this machine for anything.
     """
     complaints: list[str] = []
@@ -167,6 +168,7 @@ def workspace_in_lab(
         with opened(folder, **given) as (wb, org):
             on_org(org)
             wb.pull()
+            rewrite(wb.workspace, settings((wb.workspace / FILE).read_text(encoding="utf-8")))
             with lab_server(wb.workspace) as address, chromium() as browser:
                 page = browser.new_page(viewport={"width": 1400, "height": 1000})
                 page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -14,15 +14,25 @@ import traitlets
 
 from workbench.bench import Workbench
 from workbench.errors import WorkbenchError
+from workbench.panels.language import N_, _, speak, told
 from workbench.panels.wording import bullets
 from workbench.panels.work import Ended, Task, Work, time_left
 
 HERE = Path(__file__).parent
 
 ORG_WORDS = {
-    "production": "PRODUCTION – changes reach real people",
-    "sandbox": "SANDBOX – a copy for trying out",
-    "scratch": "SCRATCH ORG – practice data on this machine",
+    "production": N_("PRODUCTION – changes reach real people"),
+    "sandbox": N_("SANDBOX – a copy for trying out"),
+    "scratch": N_("SCRATCH ORG – practice data on this machine"),
+}
+ROLES = {"analyst": N_("analyst"), "admin": N_("admin"), "auditor": N_("auditor")}
+TONES = {
+    "idle": "",
+    "working": N_("Working:"),
+    "done": N_("Done:"),
+    "look": N_("Please look:"),
+    "refused": N_("Refused:"),
+    "failed": N_("Not done:"),
 }
 
 
@@ -37,6 +47,12 @@ class StatusLine(anywidget.AnyWidget):
     done = traitlets.Int(0).tag(sync=True)
     total = traitlets.Int(0).tag(sync=True)
     left = traitlets.Unicode("").tag(sync=True)
+    words: Any = traitlets.Dict().tag(sync=True)
+
+    def __init__(self) -> None:
+        """Idle; its own words are those of the language that is spoken now."""
+        tones = {tone: _(word) for tone, word in TONES.items()}
+        super().__init__(words={**tones, "progress": _("Progress"), "of": _("of")})
 
     def say(self, tone: str, sentence: str, advice: str = "") -> None:
         """Show one sentence."""
@@ -58,6 +74,7 @@ class Panel:
     def __init__(self, wb: Workbench) -> None:
         """Build the panel and show it filled."""
         self.wb = wb
+        speak(wb.settings.language)
         self.status = StatusLine()
         self.banner = widgets.HTML()
         self._work = Work(on_progress=self._on_progress, on_end=self._on_end)
@@ -86,7 +103,7 @@ class Panel:
         try:
             self.banner.value = banner_html(self.wb.banner())
         except WorkbenchError as error:
-            self.banner.value = f'<div class="cw-banner">{escape(str(error))}</div>'
+            self.banner.value = f'<div class="cw-banner">{escape(_told(error))}</div>'
 
     def say(self, tone: str, sentence: str, advice: str = "") -> None:
         """Put one sentence into the status line."""
@@ -95,10 +112,12 @@ class Panel:
     def fail(self, error: Exception) -> None:
         """What went wrong, as a sentence with advice; never a traceback."""
         if isinstance(error, WorkbenchError):
-            self.say("failed", str(error), error.advice)
+            self.say("failed", _told(error), told(error.advice))
         else:
             self.say(
-                "failed", f"the workbench itself made a mistake ({type(error).__name__})", "Report it; opt-outs stay as they are."
+                "failed",
+                _("the workbench itself made a mistake ({kind})", kind=type(error).__name__),
+                _("Report it; opt-outs stay as they are."),
             )
 
     def attempt(self, action: Callable[[], Any]) -> Any:
@@ -120,7 +139,7 @@ class Panel:
     def start(self, sentence: str, task: Task, then: Callable[[Any], None], *, resting: Sequence[Any] = ()) -> None:
         """Run a task off the kernel's thread and hand its result to ``then``; ``resting`` buttons are disabled meanwhile."""
         if self._work.running:
-            self.say("refused", "something is still running", "Wait for it to end, or pause it.")
+            self.say("refused", _("something is still running"), _("Wait for it to end, or pause it."))
             return
         self._then, self._resting = then, [b for b in resting if not b.disabled]
         for button in self._resting:
@@ -153,8 +172,16 @@ class Panel:
 def banner_html(banner: Any) -> str:
     """The banner as escaped HTML: org, register, operator, warnings; the kind of org in words and as a colour."""
     kind = banner.org_kind if banner.org_kind in ORG_WORDS else "production"  # unknown is treated as the dangerous one
-    who = f"{banner.operator} ({', '.join(sorted(banner.roles)) or 'no role'})"
+    who = f"{banner.operator} ({', '.join(_(ROLES.get(role, role)) for role in sorted(banner.roles)) or _('no role')})"
+    register = _("register {name}", name=banner.register)
+    where = escape(_("Where you are"), quote=True)
+    warnings = bullets(told(warning) for warning in banner.warnings)
     return (
-        f'<div class="cw-banner cw-{kind}" role="region" aria-label="Where you are"><span class="cw-kind">{escape(ORG_WORDS[kind])}</span>'
-        f"{escape(banner.org_name)} · register {escape(str(banner.register))} · {escape(who)}{bullets(banner.warnings)}</div>"
+        f'<div class="cw-banner cw-{kind}" role="region" aria-label="{where}"><span class="cw-kind">{escape(_(ORG_WORDS[kind]))}</span>'
+        f"{escape(told(banner.org_name))} · {escape(register)} · {escape(who)}{warnings}</div>"
     )
+
+
+def _told(error: WorkbenchError) -> str:
+    """What an error says; most say it in English only."""
+    return told(error.args[0]) if error.args else ""

@@ -9,14 +9,22 @@ from typing import Any
 import ipywidgets as widgets
 
 from workbench.panels.frame import Panel
+from workbench.panels.language import N_, _, figure, told
 from workbench.panels.wording import heading, table
 
-LEVELS = {"ok": "OK", "warn": "Look", "bad": "Broken"}
+LEVELS = {"ok": N_("OK"), "warn": N_("Look"), "bad": N_("Broken")}
+FIGURES = {
+    "people": N_("People"),
+    "unsubscribed": N_("Unsubscribed"),
+    "mismatches": N_("Mismatches"),
+    "open_batches": N_("Open batches"),
+    "resubscribed": N_("Resubscribed"),
+}
 NOTEBOOKS = (
-    ("01-review-unsubscribed", "Who is unsubscribed, and where?"),
-    ("02-batch-resubscribe", "Whom may we mail again, and how do we record it?"),
-    ("03-mismatches", "Where do register and Salesforce disagree?"),
-    ("04-audit-trail", "What was done, by whom, and can we prove it?"),
+    ("01-review-unsubscribed", N_("Who is unsubscribed, and where?")),
+    ("02-batch-resubscribe", N_("Whom may we mail again, and how do we record it?")),
+    ("03-mismatches", N_("Where do register and Salesforce disagree?")),
+    ("04-audit-trail", N_("What was done, by whom, and can we prove it?")),
 )
 NEWEST_REPORTS = 5
 
@@ -30,35 +38,38 @@ class StartPanel(Panel):
         """Everything is one page of text and a button to look again."""
         self._page = widgets.HTML()
         self.attempt(self.show)
-        return [widgets.HBox([self.button("Check again", self._again)]), self._page]
+        return [widgets.HBox([self.button(_("Check again"), self._again)]), self._page]
 
     def show(self) -> None:
         """Ask for health, numbers and reports, and show them."""
         lines = self.wb.health()
         numbers = self.wb.numbers()
-        health = "".join(f"<li>{_level(line.level)}{escape(line.sentence)}</li>" for line in lines)
+        health = "".join(f"<li>{_level(line.level)}{escape(told(line.sentence))}</li>" for line in lines)
         tiles = "".join(
-            f"<li><span>{escape(_label(name))}</span><strong>{number:,}</strong></li>" for name, number in numbers.items()
+            f"<li><span>{escape(_(FIGURES[name]))}</span><strong>{figure(number)}</strong></li>"
+            for name, number in numbers.items()
         )
-        links = "".join(f"<li>{notebook_link(name, question)}</li>" for name, question in NOTEBOOKS)
+        links = "".join(f"<li>{notebook_link(name, _(question))}</li>" for name, question in NOTEBOOKS)
         self._page.value = (
-            heading("Is everything in order?") + f'<ul class="cw-health">{health}</ul>'
-            + heading("Numbers") + f'<ul class="cw-tiles">{tiles}</ul>'
-            + heading("Where to go on") + f"<ul>{links}</ul>"
-            + heading("Recent reports") + self._reports()
+            heading(_("Is everything in order?")) + f'<ul class="cw-health">{health}</ul>'
+            + heading(_("Numbers")) + f'<ul class="cw-tiles">{tiles}</ul>'
+            + heading(_("Where to go on")) + f"<ul>{links}</ul>"
+            + heading(_("Recent reports")) + self._reports()
         )  # fmt: skip
         self._sum_up([line.level for line in lines])
 
     def _reports(self) -> str:
-        columns = {"name": "Report", "issued_at": "Issued (UTC)", "issued_by": "By", "report_id": "Id"}
-        return table(self.wb.reports().head(NEWEST_REPORTS), columns, caption="Newest first", empty="No report was issued yet.")
+        columns = {"name": _("Report"), "issued_at": _("Issued (UTC)"), "issued_by": _("By"), "report_id": _("Id")}
+        return table(
+            self.wb.reports().head(NEWEST_REPORTS), columns, caption=_("Newest first"), empty=_("No report was issued yet.")
+        )
 
     def _sum_up(self, levels: list[str]) -> None:
         bad, warn = levels.count("bad"), levels.count("warn")
         if bad or warn:
-            self.say("look", f"{len(levels)} checks: {bad} broken, {warn} to look at")
+            self.say("look", _("{number} checks: {bad} broken, {warn} to look at", number=len(levels), bad=bad, warn=warn))
         else:
-            self.say("done", f"All {len(levels)} checks are in order")
+            self.say("done", _("All {number} checks are in order", number=len(levels)))
 
     def _again(self) -> None:
         self.show_banner()
@@ -66,13 +77,8 @@ class StartPanel(Panel):
 
 
 def _level(level: str) -> str:
-    word = LEVELS.get(level, "Broken")
+    word = escape(_(LEVELS.get(level, LEVELS["bad"])))
     return f'<span class="cw-level cw-level-{escape(level, quote=True)}">{word}</span>'
-
-
-def _label(name: str) -> str:
-    text = name.replace("_", " ")
-    return text[:1].upper() + text[1:]
 
 
 def notebook_link(name: str, text: str) -> str:

@@ -1,8 +1,6 @@
 // The line under every panel: one sentence, in words as well as colour, and a progress bar while something runs.
 // Text enters the page as textContent only.
 
-const WORDS = { idle: "", working: "Working: ", done: "Done: ", look: "Please look: ", refused: "Refused: ", failed: "Not done: " };
-
 function suppressShortcuts(el, triesLeft) {
   // Lab's notebook shortcuts (a inserts a cell, r turns the panel's cell into text) must not fire while somebody works inside a
   // panel. Many of their selectors end in :focus and match the focused element before its parents are looked at, so a mark on the
@@ -26,7 +24,8 @@ function render({ model, el }) {
   const box = element("div", "cw-status-box", el);
   const progress = element("div", "cw-progress", box);
   const bar = element("progress", "", progress);
-  bar.setAttribute("aria-label", "Progress");
+  const words = model.get("words"); // in the language of the workspace
+  bar.setAttribute("aria-label", words.progress);
   const numbers = element("span", "", progress);
   const line = element("p", "cw-status", box);
   line.setAttribute("role", "status");
@@ -35,7 +34,7 @@ function render({ model, el }) {
     const tone = model.get("tone");
     box.dataset.tone = tone;
     const word = document.createElement("strong");
-    word.textContent = WORDS[tone] ?? "";
+    word.textContent = words[tone] ? words[tone] + " " : "";
     const advice = document.createElement("span");
     advice.className = "cw-advice";
     advice.textContent = model.get("advice") ? " " + model.get("advice") : "";
@@ -52,7 +51,7 @@ function render({ model, el }) {
     } else {
       bar.removeAttribute("value");
     }
-    numbers.textContent = total > 0 ? `${model.get("done")} of ${total}${model.get("left") ? ", " + model.get("left") : ""}` : "";
+    numbers.textContent = total > 0 ? `${model.get("done")} ${words.of} ${total}${model.get("left") ? ", " + model.get("left") : ""}` : "";
   }
 
   for (const name of ["tone", "sentence", "advice"]) model.on(`change:${name}`, paint);

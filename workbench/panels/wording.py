@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from workbench.panels.language import _
+
 _SPOKEN = {
     "clicked_link": "clicked link",
     "salesforce_sync": "Salesforce sync",
@@ -57,7 +59,7 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "\n".join(str(part) for part in value)
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if value is None or pd.isna(value):
         return ""
     return plain_time(value) if isinstance(value, datetime) else str(value)
@@ -68,7 +70,7 @@ def table(
     columns: Mapping[str, str],
     *,
     caption: str,
-    empty: str = "Nothing.",
+    empty: str = "",
     spell: Iterable[str] = (),
     shown: int = ROWS_SHOWN,
 ) -> str:
@@ -78,11 +80,11 @@ def table(
     """
     present = [name for name in columns if name in frame.columns]
     if frame.empty:
-        return f"<p>{escape(empty)}</p>"
+        return f"<p>{escape(empty or _('Nothing.'))}</p>"
     head = "".join(f'<th scope="col">{escape(columns[name])}</th>' for name in present)
     rows = frame.head(shown)[present].itertuples(index=False, name=None)
     body = "".join(f"<tr>{''.join(_td(v, n in spell) for n, v in zip(present, row, strict=True))}</tr>" for row in rows)
-    more = f" – the first {shown:,} of {len(frame):,} rows" if len(frame) > shown else ""
+    more = escape(_(" – the first {shown} of {total} rows", shown=shown, total=len(frame))) if len(frame) > shown else ""
     label = escape(caption, quote=True)
     return (
         f'<div class="cw-scroll" tabindex="0" role="region" aria-label="{label}"><table class="cw-table">'

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from workbench.panels.language import _
+
 
 class Progress(Protocol):
     """How far some work is, as the Workbench tells it."""
@@ -110,4 +112,6 @@ def time_left(done: int, total: int, seconds: float) -> str:
     if not 0 < done < total or seconds < 1:
         return ""
     left = seconds / done * (total - done)
-    return f"about {left:.0f} s left" if left < 90 else f"about {left / 60:.0f} min left"
+    return (
+        _("about {seconds} s left", seconds=round(left)) if left < 90 else _("about {minutes} min left", minutes=round(left / 60))
+    )

@@ -12,10 +12,11 @@ from html import unescape
 from xml.sax.saxutils import escape
 
 from workbench.org import OrgAuthenticationError, OrgError
+from workbench.said import said
 from workbench.salesforce.replies import ERROR_CODE, LONGEST_CODE, Reply, error_of, fault_of
 
 NEWEST_VERSION = "64.0"
-LEGACY = (
+LEGACY = said(
     "Logged in by user name and password, the old way, which Salesforce ends in Summer '27 (and new orgs do not have):"
     " set up an External Client App and log in with `workbench org login` before that."
 )

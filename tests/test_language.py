@@ -1,0 +1,213 @@
+"""The panels in German: every marked text has its translation with the same places, and what is not marked is not shown."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from html import unescape
+
+import pytest
+from catalogue import HOUSE, PO, catalogue, compiled, marked
+from panel_workspace import NOW, opened
+from test_panels import labels, texts
+
+from workbench import panels
+from workbench.bench import Workbench
+from workbench.errors import SettingsError
+from workbench.panels import language
+from workbench.panels.frame import Panel
+from workbench.panels.language import _, figure, ngettext, speak, told
+from workbench.said import Said, said, said_of
+from workbench.settings import FILE, read_settings, rewrite
+
+TRANSLATED = ("frame.py", "start.py", "work.py")
+"""The modules of the panels that are wholly marked; what the others say is English."""
+
+SHOWING = {"say", "button", "heading", "paragraph", "table", "Button", "HTML", "Dropdown", "Text", "Textarea", "Checkbox"}
+SHOWN_AS = {"description", "tooltip", "placeholder", "caption", "empty", "hint"}
+TONES = {"idle", "working", "done", "look", "refused", "failed"}
+
+
+@pytest.fixture(autouse=True)
+def _back_to_english() -> Iterator[None]:
+    yield
+    speak("en")
+
+
+def parts(text: str) -> list[str]:
+    return sorted(name for _text, name, _format, _conversion in string.Formatter().parse(text) if name)
+
+
+def test_every_marked_text_has_its_german_with_the_same_places() -> None:
+    german = {m.id: m for m in catalogue() if m.id}
+    assert set(german) == set(marked()), "run `python tests/catalogue.py`"
+    assert [m.id for m in german.values() if m.fuzzy] == []
+    for english, message in german.items():
+        of, to = ([english], [message.string]) if isinstance(english, str) else (list(english), list(message.string))
+        assert len(of) == len(to)
+        for one, other in zip(of, to, strict=True):
+            assert other, f"no German for {one!r}"
+            assert parts(one) == parts(other), one
+            assert re.findall(r"`[^`]*`", one) == re.findall(r"`[^`]*`", other), one
+
+
+def test_the_compiled_catalogue_is_that_of_the_text() -> None:
+    assert PO.with_suffix(".mo").read_bytes() == compiled(catalogue()), "run `python tests/catalogue.py`"
+
+
+def unmarked(source: str) -> list[str]:
+    """Texts with a letter that are handed to something that shows them, without being marked; pieces of an f-string, too."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        named = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+        )
+        if named == "_" or named == "ngettext" or named == "N_":
+            found += [ast.unparse(arg) for arg in node.args if isinstance(arg, ast.JoinedStr)]
+        shown = [*(node.args if named in SHOWING else ()), *(k.value for k in node.keywords if k.arg in SHOWN_AS)]
+        for value in shown:
+            found += list(literals(value))
+    return [text for text in found if text not in TONES and re.search(r"[A-Za-z]", text)]
+
+
+def literals(value: ast.expr) -> Iterator[str]:
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
+    elif isinstance(value, ast.JoinedStr):
+        yield from (re.sub(r"<[^>]*>", "", part.value) for part in value.values if isinstance(part, ast.Constant))
+    elif isinstance(value, ast.BinOp):
+        yield from [*literals(value.left), *literals(value.right)]
+    elif isinstance(value, ast.IfExp):
+        yield from [*literals(value.body), *literals(value.orelse)]
+    elif isinstance(value, ast.BoolOp):
+        yield from (text for one in value.values for text in literals(one))
+
+
+def bare(source: str) -> list[str]:
+    """Sentences of checks that are plain text; only those that hand an error on with its advice may be."""
+    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
+    made = [n for n in calls if isinstance(n.func, ast.Name) and n.func.id in ("HealthLine", "CheckLine")]
+    given = [v for n in made for v in (*n.args, *(k.value for k in n.keywords))]
+    return [ast.unparse(v) for v in given if any(" " in text for text in literals(v)) and ".advice" not in ast.unparse(v)]
+
+
+@pytest.mark.parametrize("module", ["health.py", "salesforce/check.py"])
+def test_the_sentences_of_checks_can_be_told_in_german(module: str) -> None:
+    assert bare((HOUSE / module).read_text(encoding="utf-8")) == []
+
+
+def test_a_bare_sentence_of_a_check_is_found() -> None:
+    assert bare('HealthLine("warn", f"{n} wait for you")') == ["f'{n} wait for you'"]
+
+
+@pytest.mark.parametrize("module", TRANSLATED)
+def test_what_a_panel_shows_is_marked(module: str) -> None:
+    assert unmarked((HOUSE / "panels" / module).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "found"),
+    [
+        ('self.say("done", "Bare words")', ["Bare words"]),
+        ('self.say("done", f"{n} bare")', [" bare"]),
+        ('_(f"{n} people")', ["f'{n} people'"]),
+        ('field(description="Bare" if x else _("b"))', ["Bare"]),
+        ('self.say("done", _("marked"))', []),
+    ],
+)
+def test_a_text_that_is_not_marked_is_found(planted: str, found: list[str]) -> None:
+    assert unmarked(planted) == found
+
+
+def test_a_sentence_remembers_what_it_was_made_from_and_is_english() -> None:
+    sentence = said_of("{number} batch waits for an approval.", "{number} batches wait for an approval.", 2_000)
+    assert isinstance(sentence, Said)
+    assert sentence == "2,000 batches wait for an approval."
+    assert said("{done} of {what}", done=True, what="{x}") == "True of {x}"
+    speak("de")
+    assert told(sentence) == "2.000 Stapel warten auf eine Freigabe."
+    assert told(said_of("{number} batch waits for an approval.", "{number} batches wait for an approval.", 1)).startswith(
+        "1 Stapel wartet"
+    )
+    clock = said(
+        "{sentence} Set it: waiting times and evidence times depend on it.", sentence=said("The org has no person accounts.")
+    )
+    assert (
+        told(clock)
+        == "Die Org hat keine Personenaccounts. Stellen Sie sie: Wartezeiten und die Zeiten von Nachweisen hängen davon ab."
+    )
+    assert told("Somebody's own words {x}") == "Somebody's own words {x}"
+    assert str(sentence) == "2,000 batches wait for an approval."
+
+
+def test_numbers_and_words_follow_the_language() -> None:
+    assert (_("yes"), _(""), figure(12_345)) == ("yes", "", "12,345")
+    speak("de")
+    assert (_("yes"), _(""), figure(12_345)) == ("ja", "", "12.345")
+    assert (
+        ngettext("{number} batch waits for an approval.", "{number} batches wait for an approval.", 3)
+        == "3 Stapel warten auf eine Freigabe."
+    )
+    speak("fr")
+    assert (_("yes"), figure(12_345)) == ("yes", "12,345")
+    assert language.N_("kept") == "kept"
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """A workspace whose panels speak German."""
+    with pytest.MonkeyPatch.context() as env:
+        env.setenv("WORKBENCH_CLOCK", NOW.isoformat())
+        with opened(tmp_path_factory.mktemp("german"), number=12) as (english, _org):
+            said_so = (
+                (english.workspace / FILE).read_text(encoding="utf-8").replace("[workspace]\n", '[workspace]\nlanguage = "de"\n')
+            )
+            rewrite(english.workspace, said_so)
+            with Workbench.open(english.workspace) as wb:
+                yield wb
+
+
+def test_the_language_is_a_setting_and_an_unknown_one_is_a_sentence(german: Workbench) -> None:
+    assert german.settings.language == "de"
+    before = (german.workspace / FILE).read_text(encoding="utf-8")
+    rewrite(german.workspace, before.replace('"de"', '"xx"'))
+    with pytest.raises(SettingsError, match=r"^workbench\.toml: workspace\.language: "):
+        read_settings(german.workspace)
+    rewrite(german.workspace, before)
+
+
+def test_the_start_panel_speaks_german(german: Workbench) -> None:
+    panel = panels.StartPanel(german)
+    page = unescape(texts(panel.box))
+    assert "Erneut prüfen" in labels(panel.box)
+    assert "SCRATCH-ORG – Übungsdaten auf diesem Rechner" in page
+    assert "Salesforce wurde noch nicht gelesen; lesen Sie zuerst den Stand aus Salesforce ein." in page
+    assert re.search(r"Der Prüfpfad ist unversehrt: \d+ Ereignisse\.", page)
+    assert "Lead kann gelesen und bearbeitet werden." in page
+    assert "<span>Abgemeldet</span><strong>11</strong>" in page
+    assert re.fullmatch(r"\d+ Prüfungen: \d gestört, \d anzusehen\.", panel.status.sentence)
+    assert panel.status.words["done"] == "Erledigt:"
+    assert [text for text in marked_english() if re.search(rf">\s*{re.escape(text)}\s*<", page)] == []
+    assert "Run all cells to open it." in repr(panel), "what a notebook keeps stays English"
+
+
+def marked_english() -> list[str]:
+    """Marked texts of one piece that are another in German."""
+    return [m.id for m in catalogue() if isinstance(m.id, str) and m.id and m.string != m.id and "{" not in m.id]
+
+
+def test_the_same_checks_are_english_on_the_command_line_and_in_the_register(german: Workbench) -> None:
+    panels.StartPanel(german)
+    assert "Lead can be read and edited." in [line.sentence for line in german.health()]
+    assert "Salesforce has not been read yet; refresh from Salesforce first." in german.banner().warnings
+
+
+def test_a_defect_is_told_in_german(german: Workbench) -> None:
+    panel: Panel = panels.StartPanel(german)
+    panel.attempt(lambda: 1 / 0)
+    assert panel.status.sentence == "Die Workbench selbst hat einen Fehler gemacht (ZeroDivisionError)."
+    assert panel.status.advice == "Melden Sie ihn; Abmeldungen bleiben, wie sie sind."
