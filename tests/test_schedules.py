@@ -47,7 +47,17 @@ def test_when_it_was_last_due(changes: dict[str, int], now: str, due: str, words
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"at": "6:00"}, {"at": "24:00"}, {"at": "06:00\n* * * * * x"}, {"day": 29}, {"day": 0}, {"schedule_id": "../x"}]
+    "wrong",
+    [
+        {"at": "6:00"},
+        {"at": "24:00"},
+        {"at": "06:00\n* * * * * x"},
+        {"day": 29},
+        {"day": 0},
+        {"weekday": 7},
+        {"weekday": "1"},
+        {"schedule_id": "../x"},
+    ],
 )
 def test_a_time_that_no_calendar_has_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
@@ -153,7 +163,7 @@ def crontab(tmp_path: Path, *, refuses: bool = False) -> Path:
     program(
         tmp_path,
         "crontab",
-        f'if [ "$1" = -l ]; then cat "{table}" 2>/dev/null || exit 1; else {"exit 1" if refuses else f"cat > {table}"}; fi',
+        f'if [ "$1" = -l ]; then cat "{table}" 2>/dev/null || {{ echo "no crontab for ada" >&2; exit 1; }}; else {"exit 1" if refuses else f"cat > {table}"}; fi',
     )
     return table
 
@@ -197,6 +207,43 @@ def test_without_a_scheduler_the_line_is_printed(wb: Workbench, capsys: pytest.C
     assert run([*asked, "--with", "nothing"]) == 0
     (one,) = schedules.read(wb.workspace)
     assert capsys.readouterr().out == f"{schedules.cron_line(one, wb.workspace)}\n"
+
+
+def test_a_crontab_that_can_not_be_read_is_not_written_over(
+    wb: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = crontab(tmp_path)
+    table.write_text("1 2 * * * true\n", encoding="utf-8")
+    asked = ["report", "schedule", "trail-verification", "--daily", "--at", "06:05"]
+    assert run(asked) == 0
+    (one,) = schedules.read(wb.workspace)
+    before = table.read_bytes()
+    program(tmp_path, "crontab", f'if [ "$1" = -l ]; then echo "you are not allowed" >&2; exit 1; fi; cat > {table}')
+    for words in (asked, ["report", "unschedule", one.schedule_id]):
+        assert run(words) == 2
+        assert "crontab can't be read, so nothing was changed in it" in capsys.readouterr().err
+        assert table.read_bytes() == before
+        assert schedules.read(wb.workspace) == (one,)
+
+
+@pytest.mark.parametrize("said", schedules.NO_CRONTAB_YET)
+def test_who_has_no_crontab_yet_gets_one(said: bytes, wb: Workbench, tmp_path: Path) -> None:
+    table = tmp_path / "table"
+    program(tmp_path, "crontab", f'if [ "$1" = -l ]; then echo "crontab: {said.decode()}" >&2; exit 1; fi; cat > {table}')
+    assert run(["report", "schedule", "trail-verification", "--daily", "--at", "06:05"]) == 0
+    (one,) = schedules.read(wb.workspace)
+    assert table.read_text(encoding="utf-8") == f"{schedules.cron_line(one, wb.workspace)}\n"
+
+
+def test_lines_of_others_keep_every_byte(wb: Workbench, tmp_path: Path) -> None:
+    table = crontab(tmp_path)
+    theirs = b"# caf\xe9\r\n\n1 2 * * * echo a\x0cb\xe2\x80\xa8c\n\n"
+    table.write_bytes(theirs)
+    assert run(["report", "schedule", "trail-verification", "--daily", "--at", "06:05"]) == 0
+    (one,) = schedules.read(wb.workspace)
+    assert table.read_bytes() == theirs + schedules.cron_line(one, wb.workspace).encode() + b"\n"
+    assert run(["report", "unschedule", one.schedule_id]) == 0
+    assert table.read_bytes() == theirs
 
 
 def test_what_crontab_refuses_is_not_kept(wb: Workbench, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ AT = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 MARK = "# workbench report"
 _ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 SECONDS = 30
+NO_CRONTAB_YET = (b"no crontab for", b"No such file or directory")
+"""What `crontab -l` says, besides a bad exit code, for a user who has none: vixie's and cronie's words, and busybox's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ class Schedule:
             raise InputError("a schedule's id has another form", "`workbench report schedules` lists them.")
         if not AT.fullmatch(self.at):
             raise InputError("the time of day can't be read", "Write it as 06:00.")
+        if self.weekday is not None and self.weekday not in range(7):
+            raise InputError("no week has that day", "Give a day from monday to sunday.")
         if self.day is not None and not 1 <= self.day <= LAST_DAY:
             raise InputError("not every month has that day", f"Give a day from 1 to {LAST_DAY}.")
 
@@ -165,7 +169,7 @@ def to_cron(schedule: Schedule, folder: Path) -> None:
 
     Raises:
         InputError: there is no crontab here, or the line has no form in it.
-        WorkbenchError: crontab refused.
+        WorkbenchError: the crontab can't be read, or crontab refused the entry.
     """
     _crontab_is([*_crontab(), cron_line(schedule, folder)])
 
@@ -186,14 +190,22 @@ def _crontab() -> list[str]:
             "there is no crontab on this computer",
             "Use --with systemd, or --with nothing, which prints the line to be added by hand.",
         )
-    done = subprocess.run([program, "-l"], capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603 - our own words
-    return done.stdout.splitlines() if done.returncode == 0 else []  # 1: this user has none yet
+    plain = os.environ | {"LC_ALL": "C"}  # its words are looked at
+    done = subprocess.run([program, "-l"], capture_output=True, env=plain, timeout=SECONDS, check=False)  # noqa: S603 - our own words
+    if done.returncode and not any(
+        words in done.stderr for words in NO_CRONTAB_YET
+    ):  # what can't be read must not be written over
+        raise WorkbenchError(
+            "the crontab can't be read, so nothing was changed in it", "See what `crontab -l` says, or use --with nothing."
+        )
+    text = "" if done.returncode else done.stdout.decode("utf-8", "surrogateescape")
+    return text.removesuffix("\n").split("\n") if text else []  # not splitlines: a form feed in a line of others is no line's end
 
 
 def _crontab_is(lines: Sequence[str]) -> None:
-    text = "".join(f"{line}\n" for line in lines)
+    text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
     program = shutil.which("crontab") or "crontab"
-    done = subprocess.run([program, "-"], input=text, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603 - the same
+    done = subprocess.run([program, "-"], input=text, capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - the same
     if done.returncode:
         raise WorkbenchError("crontab refused the entry", "Use --with nothing, and add the line that it prints by hand.")
 
