@@ -292,6 +292,8 @@ def test_each_role_does_its_work(team: Team, tmp_path: Path) -> None:
     assert w.flags(lead_id(2)) == {next(iter(w.flags(lead_id(2)))): False}
     with team.workbench("auditor") as auditor:
         auditor.unsubscribe("emil@example.com", source="manual")
+    with team.world.wb.store.read() as tx:  # an auditor may not relink: what was touched is left to the next one who looks
+        assert "person" in tx.execute(sa.select(s.touched.c.what)).scalars().all()
     with team.workbench("sync") as sync:
         assert not sync.sync().failed
     with team.workbench("signer") as signer:
