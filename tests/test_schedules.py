@@ -198,6 +198,17 @@ def test_a_schedule_becomes_a_timer_and_goes_again(wb: Workbench, tmp_path: Path
     assert (tmp_path / "told").read_text(encoding="utf-8").splitlines() == [f"--user {words}" for words in told]
 
 
+def test_what_systemd_refuses_leaves_no_units(wb: Workbench, tmp_path: Path) -> None:
+    asked = ["report", "schedule", "trail-verification", "--daily", "--at", "06:05", "--with", "systemd"]
+    units = tmp_path / "config" / "systemd" / "user"
+    assert run(asked) == 2
+    assert not units.exists()
+    program(tmp_path, "systemctl", '[ "$2" != enable ]')
+    assert run(asked) == 2
+    assert list(units.iterdir()) == []
+    assert schedules.read(wb.workspace) == ()
+
+
 def test_without_a_scheduler_the_line_is_printed(wb: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["report", "schedule", "trail-verification", "--weekly", "monday", "--at", "06:05"]
     for scheduler in ("cron", "systemd"):

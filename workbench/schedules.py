@@ -218,13 +218,15 @@ def to_systemd(schedule: Schedule, folder: Path) -> None:
         WorkbenchError: systemd refused the timer.
     """
     service, timer = units(schedule, folder)
+    _systemctl_there()
     _units_folder().mkdir(parents=True, exist_ok=True)
     for file, text in zip(_unit_files(schedule.schedule_id), (service, timer), strict=True):
         file.write_text(text, encoding="utf-8")
     _systemctl("daemon-reload")
     if not _systemctl("enable", "--now", f"{_unit(schedule.schedule_id)}.timer"):
+        from_systemd(schedule.schedule_id)
         raise WorkbenchError(
-            "systemd did not start the timer", "Start it by hand: `systemctl --user enable --now` and the timer's name."
+            "systemd did not start the timer", "Use --with cron, or --with nothing, which prints the line to be added by hand."
         )
 
 
@@ -251,15 +253,20 @@ def _unit_files(schedule_id: str) -> tuple[Path, Path]:
     return base.with_name(f"{base.name}.service"), base.with_name(f"{base.name}.timer")
 
 
-def _systemctl(*words: str) -> bool:
-    """Whether systemd did it. Raises: InputError where there is none."""
+def _systemctl_there() -> str:
+    """The path of systemctl. Raises: InputError where there is none."""
     program = shutil.which("systemctl")
     if program is None:
         raise InputError(
             "there is no systemd on this computer",
             "Use --with cron, or --with nothing, which prints the line to be added by hand.",
         )
-    done = subprocess.run([program, "--user", *words], capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - our own words
+    return program
+
+
+def _systemctl(*words: str) -> bool:
+    """Whether systemd did it. Raises: InputError where there is none."""
+    done = subprocess.run([_systemctl_there(), "--user", *words], capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - our own words
     return done.returncode == 0
 
 
