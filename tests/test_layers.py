@@ -78,7 +78,7 @@ DOORS = {
     "anywidget": ("panels",),
     "cryptography": ("trail", "signing", "salesforce", "timestamps"),
     "email_validator": ("intake",),
-    "filelock": ("worker",),
+    "filelock": ("worker", "schedules"),
     "idna": ("person",),
     "ipywidgets": ("panels",),
     "jupyter_client": ("reports",),

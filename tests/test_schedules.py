@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -132,9 +133,19 @@ def test_what_is_kept_is_read_again_and_is_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / schedules.FILE).stat().st_mode) == 0o600
     for broken in ("", "{}", "[1]", '[{"name": "x"}]', json.dumps([{"schedule_id": "../../x"}])):
         (tmp_path / schedules.FILE).write_text(broken, encoding="utf-8")
-        if broken != "{}":
-            with pytest.raises(InputError, match=r"schedules\.json in the workspace can't be read"):
-                schedules.read(tmp_path)
+        with pytest.raises(InputError, match=r"schedules\.json in the workspace can't be read"):
+            schedules.read(tmp_path)
+
+
+def test_who_schedules_at_the_same_time_loses_nothing(tmp_path: Path) -> None:
+    def add(number: int) -> None:
+        with schedules.alone(tmp_path):
+            known = schedules.read(tmp_path)
+            schedules.keep(tmp_path, [*known, schedule(schedule_id=f"{number:08x}")])
+
+    with ThreadPoolExecutor(max_workers=20) as pool:
+        list(pool.map(add, range(20)))
+    assert sorted(int(one.schedule_id, 16) for one in schedules.read(tmp_path)) == list(range(20))
 
 
 # --- the commands, with a crontab and a systemctl that only note what they are given
@@ -308,13 +319,21 @@ def test_a_report_that_is_missing_or_failed_is_a_line_until_it_is_issued(wb: Wor
     assert "trail-verification" not in warnings(wb)
 
 
-def test_one_that_was_scheduled_only_since_or_is_just_due_is_not_missed() -> None:
-    now = datetime(2026, 11, 27, 7, tzinfo=UTC)
-    assert schedules.missed([schedule(made_at=now)], [], [], now=now) == ()
-    assert schedules.missed([schedule()], [], [], now=now) == ()
-    (one,) = schedules.missed([schedule()], [("monthly-compliance", now - timedelta(days=1))], [], now=now + timedelta(minutes=6))
-    assert one.due == now.replace(hour=6, minute=5)
-    assert schedules.missed([schedule()], [("monthly-compliance", now)], [], now=now + timedelta(hours=6)) == ()
+def test_what_counts_as_missed() -> None:
+    now = datetime(2026, 11, 27, 7, tzinfo=UTC)  # it was due at 06:05
+
+    def dues(*issued: datetime, at: datetime = now, made_at: datetime = MADE, number: int = 1) -> list[str]:
+        made = [schedule(made_at=made_at, schedule_id=f"{n:08x}") for n in range(number)]
+        return [f"{one.due:%d %H:%M}" for one in schedules.missed(made, [("monthly-compliance", i) for i in issued], [], now=at)]
+
+    yesterday, later = now - timedelta(days=1), now + timedelta(minutes=6)
+    assert dues(yesterday) == []  # not an hour ago yet
+    assert dues(yesterday, at=later) == ["27 06:05"]
+    assert dues() == ["26 06:05"]  # the one before is not forgotten when the next is due
+    assert dues(now, at=later) == []
+    assert dues(made_at=now, at=later) == []  # it was scheduled after that
+    assert dues(now, at=later, number=2) == ["27 06:05"]  # one report does not stand for two schedules
+    assert dues(now, now, at=later, number=2) == []
 
 
 def test_a_file_that_was_spoilt_is_a_line(wb: Workbench) -> None:

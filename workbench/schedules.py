@@ -13,10 +13,15 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from workbench.errors import InputError, WorkbenchError
 
@@ -141,12 +146,32 @@ def read(folder: Path) -> tuple[Schedule, ...]:
         InputError: the file was changed by hand so that it can't be read.
     """
     try:
-        rows = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        rows = _listed(json.loads((folder / FILE).read_text(encoding="utf-8")))
         return tuple(Schedule(**row | {"made_at": datetime.fromisoformat(row["made_at"])}) for row in rows)
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, InputError):
         raise InputError(f"{FILE} in the workspace can't be read", "Delete it, and schedule the reports again.") from None
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("schedules are a list")
+    return value
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While the block runs, nobody else changes this workspace's schedules.
+
+    Raises:
+        InputError: somebody else has been changing them for half a minute.
+    """
+    try:
+        with FileLock(folder / f".{FILE}.lock", timeout=SECONDS, mode=0o600):
+            yield
+    except Timeout:
+        raise InputError("somebody else is changing the schedules", "Try again in a moment.") from None
 
 
 def keep(folder: Path, schedules: Sequence[Schedule]) -> None:
@@ -288,15 +313,20 @@ PATIENCE = timedelta(hours=1)
 def missed(
     schedules: Sequence[Schedule], issued: Sequence[tuple[str, datetime]], failed: Sequence[Path], *, now: datetime
 ) -> tuple[Missed, ...]:
-    """Those whose last due moment is over an hour ago, and no report of that name was issued since.
+    """Those that were due over an hour ago, and for which no report of that name was issued since.
 
-    ``issued`` are the names and moments of reports, ``failed`` the notebooks of runs that broke off.
+    ``issued`` are the names and moments of reports: each stands for one schedule at most, whatever it was run with. ``failed`` are the
+    notebooks of runs that broke off.
     """
-    found = []
-    for one in schedules:
-        due = one.last_due(now)
-        late = now - due > PATIENCE and one.made_at <= due
-        if late and not any(name == one.name and at >= due for name, at in issued):
-            broken = [f for f in failed if f.name.startswith(f"{one.name}-") and f.stat().st_mtime >= due.timestamp()]
-            found.append(Missed(schedule=one, due=due, failed=max((f.name for f in broken), default="")))
+    found, taken = [], Counter[str]()
+    dues = {one.schedule_id: one.last_due(now - PATIENCE) for one in schedules}
+    for one in sorted(schedules, key=lambda one: dues[one.schedule_id], reverse=True):  # the latest due takes the latest reports
+        due = dues[one.schedule_id]
+        if one.made_at > due:
+            continue
+        if sum(name == one.name and at >= due for name, at in issued) > taken[one.name]:
+            taken[one.name] += 1
+            continue
+        broken = [f for f in failed if f.name.startswith(f"{one.name}-") and f.stat().st_mtime >= due.timestamp()]
+        found.append(Missed(schedule=one, due=due, failed=max((f.name for f in broken), default="")))
     return tuple(found)

@@ -11,7 +11,7 @@ from workbench.cli.filters import pairs
 from workbench.cli.output import FormatOption, emit, write
 from workbench.cli.session import FINE, opened
 from workbench.cli.talk import say
-from workbench.errors import InputError
+from workbench.errors import InputError, WorkbenchError
 
 
 class Scheduler(StrEnum):
@@ -82,12 +82,17 @@ def report_schedule(  # noqa: PLR0917 - one for each option
             made_at=wb.clock(),
         )
         line = schedules.cron_line(made, wb.workspace) if scheduler is not Scheduler.systemd else ""
-        known = schedules.read(wb.workspace)
-        if scheduler is Scheduler.cron:
-            schedules.to_cron(made, wb.workspace)
-        elif scheduler is Scheduler.systemd:
-            schedules.to_systemd(made, wb.workspace)
-        schedules.keep(wb.workspace, [*known, made])
+        with schedules.alone(wb.workspace):
+            known = schedules.read(wb.workspace)
+            schedules.keep(wb.workspace, [*known, made])  # first: an entry that nobody knows of could not be taken out again
+            try:
+                if scheduler is Scheduler.cron:
+                    schedules.to_cron(made, wb.workspace)
+                elif scheduler is Scheduler.systemd:
+                    schedules.to_systemd(made, wb.workspace)
+            except WorkbenchError:
+                schedules.keep(wb.workspace, known)
+                raise
     if scheduler is Scheduler.nothing:
         write(f"{line}\n")
         say("Add this line to a crontab of the account that holds the workspace.")
@@ -123,7 +128,7 @@ def report_unschedule(
     """End a schedule. Takes its entry out of cron or systemd; reports that were issued stay."""
     from workbench import schedules
 
-    with opened(ctx) as wb:
+    with opened(ctx) as wb, schedules.alone(wb.workspace):
         known = schedules.read(wb.workspace)
         if schedule not in {one.schedule_id for one in known}:
             raise InputError("there is no schedule of this id", "`workbench report schedules` lists them.")
