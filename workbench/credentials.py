@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,13 @@ from workbench.settings import KEYRING_SERVICE, OrgSettings
 ACCESS_TOKEN = re.compile(r"00D[A-Za-z0-9]{9,15}![!-~]+")
 KEY_FILE = "WORKBENCH_JWT_KEY_FILE"
 NAMES = ("CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "USERNAME", "PASSWORD", "SECURITY_TOKEN")
+
+
+def kept_from(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a process that has no business with Salesforce: without what one logs in with."""
+    return {
+        name: value for name, value in environment.items() if name != KEY_FILE and name.removeprefix("WORKBENCH_") not in NAMES
+    }
 
 
 def credentials_for(org: OrgSettings) -> OrgCredentials:

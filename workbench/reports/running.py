@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.credentials import kept_from
 from workbench.errors import ReportError
 from workbench.reports.catalogue import Template
 
@@ -133,6 +134,6 @@ def _register() -> None:
 
 
 def _environment(private: Path, workspace: Path) -> dict[str, str]:
-    """The kernel's environment: ours, the workspace by name, and no IPython start-up files of the operator's."""
+    """The kernel's environment: ours without credentials, the workspace by name, and no IPython start-up files of the operator's."""
     own = {"WORKBENCH_HOME": str(workspace), "IPYTHONDIR": str(private / "ipython"), "PYTHONSAFEPATH": "1"}
-    return {**os.environ, **own}
+    return kept_from(os.environ) | own

@@ -1,0 +1,164 @@
+"""Credentials stay where they belong: the environment of the process that logs in, and the org.
+
+The whole job runs on a token that is known to the test, and every other kind of credential is tried with a value that the org refuses.
+Afterwards none of them may be found in what was said, in any file of the workspace, of the home or of the folder for temporary files,
+nor in the arguments or the environment of a process that has no business with Salesforce.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import World, contact_id, lead_id, org_line, worlds
+
+from workbench.credentials import kept_from
+
+REFUSED = {
+    "a client secret": {"CLIENT_ID": "canary-client-id", "CLIENT_SECRET": "canary-client-secret-7f3a"},
+    "a token": {"ACCESS_TOKEN": "00D0000000CANARY!canary.access.token.91c2"},
+    "a password": {
+        "USERNAME": "canary@example.org",
+        "PASSWORD": "canary-password-44d1",
+        "SECURITY_TOKEN": "canary-security-token-08",
+    },
+}
+SECRETS = ("CLIENT_SECRET", "ACCESS_TOKEN", "PASSWORD", "SECURITY_TOKEN")
+
+
+@dataclass
+class Job:
+    """The command line with a home and a folder for temporary files of its own; keeps what was said, and looks at its children."""
+
+    world: World
+    home: Path
+    said: str = ""
+    seen: dict[str, bytes] = field(default_factory=dict)
+    """The arguments and the environment of every process below a command's own, by what it runs."""
+
+    def __call__(self, *words: str, **given: str) -> int:
+        env = {name: value for name, value in kept_from(os.environ).items() if name != "WORKBENCH_HOME"}
+        env |= {"HOME": str(self.home), "TMPDIR": str(self.home / "tmp"), "IPYTHONDIR": str(self.home / "ipython")}
+        env |= {f"WORKBENCH_{name}": value for name, value in given.items()}
+        command = [sys.executable, "-m", "workbench", "--workspace", str(self.world.folder), *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as running:
+            while running.poll() is None:
+                self._look(running.pid)
+                time.sleep(0.02)
+            assert running.stdout is not None
+            self.said += running.stdout.read()
+        return running.returncode
+
+    def _look(self, process: int) -> None:
+        for child in _below(process):
+            try:
+                words, env = Path(f"/proc/{child}/cmdline").read_bytes(), Path(f"/proc/{child}/environ").read_bytes()
+            except OSError:  # it has ended
+                continue
+            if words and b"-m\0workbench\0" not in words:  # between fork and exec it still has our own
+                self.seen[words.decode(errors="replace")] = words + env
+
+
+def _below(process: int) -> Iterator[int]:
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        try:
+            children = [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+        for child in children:
+            yield child
+            yield from _below(child)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    folder = tmp_path_factory.mktemp("canaries")
+    (folder / "home" / "tmp").mkdir(parents=True)
+    with worlds(folder) as world:
+        made = world(
+            org_line("Lead", lead_id(1), "ann@example.com", opted_out=True),
+            org_line("Contact", contact_id(2), "bob@example.com", opted_out=True),
+        )
+        made.consent(made.person("ann@example.com"))
+        made.person("bob@example.com")
+        yield Job(made, folder / "home")
+
+
+@pytest.fixture(scope="module")
+def token(job: Job) -> str:
+    """The whole job done once on a token that the org takes."""
+    made = str(job.world.org.control("/tokens", {})["access_token"])
+    given = {"ACCESS_TOKEN": made}
+    assert job("org", "check", **given) in (0, 1)
+    assert job("org", "pull", **given) == 0
+    assert job("batch", "propose", "--where", "unsubscribed=yes", "--reason", "signed_form", **given) in (0, 1)
+    batch = str(job.world.wb.batches()["batch_id"].iloc[0])
+    assert job("batch", "approve", batch, "--digest", job.world.wb.plan(batch).digest, **given) == 0
+    assert job("batch", "run", batch, **given) == 1  # Bob has no consent
+    assert job("sync", **given) in (0, 1)
+    assert job("followup", **given) in (0, 1)
+    assert job("report", "run", "mismatch-review", **given) == 0
+    assert job("trail", "export", str(job.home / "export"), **given) == 0
+    assert job("backup", str(job.home / "backup.tar.gz"), **given) == 0
+    return made
+
+
+def files(job: Job) -> Iterator[Path]:
+    return (path for folder in (job.world.folder, job.home) for path in folder.rglob("*") if path.is_file())
+
+
+def found(job: Job, secret: str) -> list[str]:
+    told = secret.encode()
+    places = [str(path) for path in files(job) if told in path.read_bytes()]
+    places += ["what was said"] if secret in job.said else []
+    return places + [words for words, whole in job.seen.items() if told in whole]
+
+
+def test_a_token_that_works_is_found_nowhere(job: Job, token: str) -> None:
+    assert len(list(files(job))) > 20
+    assert "mismatch-review" in " ".join(map(str, files(job)))
+    assert found(job, token) == []
+    assert found(job, token.partition("!")[2]) == []
+
+
+def test_the_kernel_of_a_report_was_looked_at_and_held_no_credential(job: Job, token: str) -> None:
+    assert token
+    kernels = [whole for words, whole in job.seen.items() if "ipykernel_launcher" in words]
+    assert kernels
+    assert all(b"WORKBENCH_HOME" in whole and b"WORKBENCH_ACCESS_TOKEN" not in whole for whole in kernels)
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_one_that_the_org_refuses_is_found_nowhere(job: Job, token: str, kind: str) -> None:
+    assert token
+    for words in (
+        ["org", "check"],
+        ["org", "pull"],
+        ["sync"],
+        ["--debug", "org", "pull"],
+        ["report", "run", "trail-verification"],
+    ):
+        before = len(job.said)
+        ended = job(*words, **REFUSED[kind])
+        assert ended == (0 if words[0] == "report" else 2) or words == ["org", "check"], job.said[before:]
+    assert "Traceback" in job.said  # --debug showed one, and that was searched as well
+    for name in SECRETS:
+        if secret := REFUSED[kind].get(name):
+            assert found(job, secret) == []
+
+
+def test_a_search_finds_what_is_there(job: Job, token: str) -> None:
+    """The searches above mean something: what is in a file, in what was said, or with a child is found."""
+    planted = job.home / "tmp" / "planted"
+    planted.write_text(f"x{token}x", encoding="utf-8")
+    assert found(job, token) == [str(planted)]
+    planted.unlink()
+    job.seen["child"] = token.encode()
+    assert found(job, token) == ["child"]
+    del job.seen["child"]
