@@ -40,6 +40,7 @@ NEEDS = {
     "uv pip compile": "uv and a package index; tests/test_packaging.py looks at the lock",
     "export SOURCE_DATE_EPOCH=": "a checkout with its history; tests/test_packaging.py builds with a moment of its own",
     "python -m hatchling build": "the same",
+    "python tests/sbom.py dist/": "tests/test_sbom.py makes it, and writes it nowhere",
     "sha256sum dist/*": "the same",
 }
 """How a line, or the first line of a file that is shown, begins, and why it is not run here."""
