@@ -55,6 +55,7 @@ mutants: .venv/installed ## mistakes made in the rules, the lease and the verifi
 
 security: .venv/installed ## the tests of the rules in SECURITY.md, and how many attacks and payloads they made
 	@.ci/postgresql
+	@.ci/audit
 	@$(BIN)/python tests/security.py
 
 clean: ## remove what make made: .venv, caches, builds; workspaces and ./demo stay
