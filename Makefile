@@ -48,6 +48,7 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 	@$(BIN)/python tests/bench/million.py --people $(PEOPLE)
 
 soak: .venv/installed ## the tests marked slow: every kill point and fault; HOURS=1 for an hour of random kills, PAIRS=15000 pairs of crashes
+	@EXAMPLES=20000 $(BIN)/python -m pytest -q tests/test_fuzz.py
 	@SOAK_HOURS=$(HOURS) SOAK_PAIRS=$(PAIRS) $(BIN)/python -m pytest -q -m slow || { [ $$? = 5 ] && echo 'No test is marked slow yet: there is nothing to soak.'; }
 
 mutants: .venv/installed ## mistakes made in the rules, the lease and the verifier, one at a time: does a test notice? (MODULES=workbench.store.leases)

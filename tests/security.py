@@ -24,6 +24,7 @@ RULES = {
     "a restored register resubscribes nobody on what it knew before": ("restoring",),
     "the trail shows what was changed": ("tampering", "verify_trail", "verify_trail_checks"),
     "every dependency has its reason and a licence that was looked at": ("docs", "licences", "sbom", "audit_of_packages"),
+    "no input breaks a reader": ("fuzz",),
     "secrets are kept apart": ("credentials", "signing", "canaries"),
 }
 """Each rule, and the modules of tests that fail without it."""

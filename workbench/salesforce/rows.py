@@ -34,7 +34,12 @@ def truth_of(value: object) -> bool:
 
 
 def row_of(object: str, record: Mapping[str, Any], opt_out_fields: Sequence[str], marker_field: str = "") -> OrgRow:
-    """One Lead or Contact. Raises: ValueError or LookupError when a field that decides something is absent or odd."""
+    """One Lead or Contact.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: a field that decides something is absent or odd; the connection makes one
+            sentence of them.
+    """
     bounced = record.get("EmailBouncedDate")
     modstamp, modified = record["SystemModstamp"], record["LastModifiedDate"]
     stamped = moment_of(modstamp)
@@ -60,7 +65,7 @@ def row_of(object: str, record: Mapping[str, Any], opt_out_fields: Sequence[str]
 
 
 def change_of(object: str, record: Mapping[str, Any]) -> FieldChange:
-    """One row of an object's history. Raises: ValueError or LookupError."""
+    """One row of an object's history. Raises: as `row_of`."""
     return FieldChange(
         record_id=salesforce_id_18(record[f"{object}Id"]),
         field=record["Field"],
