@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 from conftest import World, contact_id, lead_id, org_line, worlds
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from workbench.credentials import kept_from
 
@@ -151,6 +153,21 @@ def test_one_that_the_org_refuses_is_found_nowhere(job: Job, token: str, kind: s
     for name in SECRETS:
         if secret := REFUSED[kind].get(name):
             assert found(job, secret) == []
+
+
+def test_a_private_key_that_the_org_refuses_is_found_nowhere(job: Job, token: str, tmp_path: Path) -> None:
+    assert token
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(*form).decode()
+    (tmp_path / "key.pem").write_text(pem, encoding="utf-8")
+    (tmp_path / "key.pem").chmod(0o600)
+    given = {"CLIENT_ID": "canary", "USERNAME": "canary@example.org", "JWT_KEY_FILE": str(tmp_path / "key.pem")}
+    before = len(job.said)
+    for words in (["org", "pull"], ["--debug", "org", "pull"]):
+        assert job(*words, **given) == 2
+    assert "Traceback" in job.said[before:]
+    for line in pem.splitlines()[1:-1]:
+        assert found(job, line) == []
 
 
 def test_a_search_finds_what_is_there(job: Job, token: str) -> None:
