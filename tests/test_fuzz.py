@@ -156,6 +156,9 @@ def test_queries(text: str) -> None:
 @fuzzed
 @given(records(RECORD))
 @example(RECORD | {"Id": None})
+@example(RECORD | {"SystemModstamp": "9999-12-31T23:59:59.000-1400"})
+@example(RECORD | {"LastModifiedDate": "0001-01-01T00:00:00.000+1400"})
+@example(RECORD | {"EmailBouncedDate": "9999-12-31T23:59:59.000-1400"})
 def test_records_of_the_org(record: dict[str, Any]) -> None:
     try:
         row = row_of("Lead", record, ["HasOptedOutOfEmail"])
@@ -167,6 +170,7 @@ def test_records_of_the_org(record: dict[str, Any]) -> None:
 
 @fuzzed
 @given(records(CHANGE))
+@example(CHANGE | {"CreatedDate": "0001-01-01T00:00:00.000+1400"})
 def test_changes_of_the_org(record: dict[str, Any]) -> None:
     with suppress(MISFITS):
         assert isinstance(change_of("Lead", record), FieldChange)

@@ -23,7 +23,10 @@ def moment_of(value: str) -> datetime:
         raise ValueError("a datetime without a zone")
     if moment.tzinfo is UTC and not moment.microsecond:
         return moment
-    return moment.astimezone(UTC).replace(microsecond=0)
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:  # no ValueError, and so it would pass those who make one sentence of an odd answer
+        raise ValueError("a datetime beyond the calendar") from None
 
 
 def truth_of(value: object) -> bool:
