@@ -41,7 +41,7 @@ FROM_LISTS = {
     "store/sqlite.py:_prepare": "names of pragmas from a list of ours",
     "store/sqlite.py:_begin": "one of two words",
     "store/schema.py:": "names of columns",
-    "store/mismatches/near.py:": "names of tables and columns from a list of ours",
+    "store/mismatches/near.py:_edge": "names of tables and columns from a list of ours",
     "store/mismatches/near.py:alone": "names of tables from the schema, the schema's own name quoted by the server",
     "store/mismatches/near.py:_keep_links": "the schema's name, quoted by the server",
     "store/mismatches/near.py:_places": "a question of ours in two parts",

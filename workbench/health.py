@@ -168,13 +168,15 @@ def _lines(desk: Desk) -> Iterator[HealthLine]:
 
 def _missed_reports(desk: Desk) -> Iterator[HealthLine]:
     """Scheduled reports that failed or were never begun."""
-    with desk.store.read() as tx:
-        issued = [(row.name, row.issued_at) for row in reports.issued(tx)]
     try:
         agreed = schedules.read(desk.folder)
     except WorkbenchError as error:
         yield HealthLine("warn", f"Scheduled reports are not watched: {error}. {error.advice}")
         return
+    if not agreed:
+        return
+    with desk.store.read() as tx:
+        issued = [(row.name, row.issued_at) for row in reports.issued(tx)]
     failed = sorted((desk.folder / "issued" / "failed").glob("*.ipynb"))
     for one in schedules.missed(agreed, issued, failed, now=desk.clock().astimezone()):
         name, due = one.schedule.name, f"{one.due:%Y-%m-%d %H:%M}"

@@ -251,7 +251,6 @@ class _Sync:
         with self.desk.store.write() as tx:
             follow_ups.finish_sync(tx, self.run_id, at=self.desk.clock(), counts=counts)
             self.desk.trail.append(tx, events.SyncFinished(counts=counts))
-            records.relink(tx, sorted(self.held))
             mismatches.refresh(
                 tx, self.desk.clock(), everything=True, resolved_by="nightly sync", append_event=self.desk.trail.append
             )

@@ -209,17 +209,11 @@ def from_cron(schedule_id: str) -> None:
 
 
 def _crontab() -> list[str]:
-    program = shutil.which("crontab")
-    if program is None:
-        raise InputError(
-            "there is no crontab on this computer",
-            "Use --with systemd, or --with nothing, which prints the line to be added by hand.",
-        )
+    program = _program("crontab", instead="systemd")
     plain = os.environ | {"LC_ALL": "C"}  # its words are looked at
     done = subprocess.run([program, "-l"], capture_output=True, env=plain, timeout=SECONDS, check=False)  # noqa: S603 - our own words
-    if done.returncode and not any(
-        words in done.stderr for words in NO_CRONTAB_YET
-    ):  # what can't be read must not be written over
+    # What can't be read must not be written over.
+    if done.returncode and not any(words in done.stderr for words in NO_CRONTAB_YET):
         raise WorkbenchError(
             "the crontab can't be read, so nothing was changed in it", "See what `crontab -l` says, or use --with nothing."
         )
@@ -229,7 +223,7 @@ def _crontab() -> list[str]:
 
 def _crontab_is(lines: Sequence[str]) -> None:
     text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
-    program = shutil.which("crontab") or "crontab"
+    program = _program("crontab", instead="systemd")
     done = subprocess.run([program, "-"], input=text, capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - the same
     if done.returncode:
         raise WorkbenchError("crontab refused the entry", "Use --with nothing, and add the line that it prints by hand.")
@@ -243,7 +237,7 @@ def to_systemd(schedule: Schedule, folder: Path) -> None:
         WorkbenchError: systemd refused the timer.
     """
     service, timer = units(schedule, folder)
-    _systemctl_there()
+    _program("systemctl", instead="cron")
     _units_folder().mkdir(parents=True, exist_ok=True)
     for file, text in zip(_unit_files(schedule.schedule_id), (service, timer), strict=True):
         file.write_text(text, encoding="utf-8")
@@ -278,20 +272,22 @@ def _unit_files(schedule_id: str) -> tuple[Path, Path]:
     return base.with_name(f"{base.name}.service"), base.with_name(f"{base.name}.timer")
 
 
-def _systemctl_there() -> str:
-    """The path of systemctl. Raises: InputError where there is none."""
-    program = shutil.which("systemctl")
+def _program(name: str, *, instead: str) -> str:
+    """The path of one of both schedulers' programs. Raises: InputError where there is none; ``instead`` names the other scheduler."""
+    program = shutil.which(name)
     if program is None:
+        missing = "systemd" if name == "systemctl" else name
         raise InputError(
-            "there is no systemd on this computer",
-            "Use --with cron, or --with nothing, which prints the line to be added by hand.",
+            f"there is no {missing} on this computer",
+            f"Use --with {instead}, or --with nothing, which prints the line to be added by hand.",
         )
     return program
 
 
 def _systemctl(*words: str) -> bool:
     """Whether systemd did it. Raises: InputError where there is none."""
-    done = subprocess.run([_systemctl_there(), "--user", *words], capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - our own words
+    program = _program("systemctl", instead="cron")
+    done = subprocess.run([program, "--user", *words], capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - our own words
     return done.returncode == 0
 
 

@@ -16,7 +16,7 @@ from workbench.org import OrgNotAllowedError
 from workbench.policy import Policy
 from workbench.settings import Operator, Settings
 from workbench.signing import KeptSigner, keyring_allowed, load_or_create_signer
-from workbench.store import mismatches, operators, records, trail_log
+from workbench.store import mismatches, operators, trail_log
 from workbench.store.database import Store
 from workbench.store.trail_log import TrailWriter
 from workbench.suppression import SecretKeeper
@@ -144,7 +144,6 @@ class Opened:
     def _compared(self, result: T) -> T:
         """What an import answered, once links and mismatches follow from it and its events are under a signed checkpoint."""
         with self.store.write() as tx:
-            records.relink(tx)
             mismatches.refresh(tx, self.clock(), append_event=self._desk.trail.append)
             self._desk.trail.checkpoint(tx, required=False)
         return result

@@ -74,14 +74,14 @@ def report_schedule(  # noqa: PLR0917 - one for each option
             schedule_id=new_id()[-8:],
             name=name,
             at=at,
-            weekday=None if weekly is None else list(Weekday).index(weekly),
+            weekday=None if weekly is None else schedules.WEEKDAYS.index(weekly),
             day=monthly,
             parameters=given,
             pdf=pdf,
             made_by=wb.operator,
             made_at=wb.clock(),
         )
-        line = schedules.cron_line(made, wb.workspace) if scheduler is not Scheduler.systemd else ""
+        line = schedules.cron_line(made, wb.workspace) if scheduler is Scheduler.nothing else ""
         with schedules.alone(wb.workspace):
             known = schedules.read(wb.workspace)
             schedules.keep(wb.workspace, [*known, made])  # first: an entry that nobody knows of could not be taken out again

@@ -77,11 +77,6 @@ def one_by_one(tx: Transaction, batch_id: str) -> Iterator[Intent]:
         yield _from_row(row)
 
 
-def person_ids(tx: Transaction, batch_id: str) -> tuple[str, ...]:
-    """Everybody in a batch, in order."""
-    return tuple(tx.execute(_in_order(batch_id).with_only_columns(s.intent.c.person_id)).scalars())
-
-
 def _in_order(batch_id: str) -> sa.Select[Any]:
     return sa.select(s.intent).where(s.intent.c.batch_id == batch_id).order_by(s.intent.c.position)
 

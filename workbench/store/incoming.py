@@ -24,13 +24,13 @@ _NAMES = tuple(field.name for field in fields(RowColumns))
 
 
 def columns_of(rows: Sequence[OrgRow]) -> RowColumns:
-    """Rows as columns, their texts as a database can keep them."""
+    """Rows as columns; those that come so are taken as they are."""
     if isinstance(rows, RowColumns):
-        return _storable_columns(rows)
+        return rows
     found: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _NAMES}
     for name in ("system_modstamp", "last_modified_date", "bounced_at"):
         found[name] = [moment and s.instant_text(moment) for moment in found[name]]
-    return _storable_columns(RowColumns(**found))
+    return RowColumns(**found)
 
 
 _UNKEPT = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL keeps no NUL, and neither database half of a surrogate pair
@@ -41,13 +41,23 @@ def storable(text: str) -> str:
     return _UNKEPT.sub("\ufffd", text)
 
 
-def _storable_columns(rows: RowColumns) -> RowColumns:
-    """The same rows where every text can be kept, which is told of a whole column at once."""
+def storable_columns(rows: RowColumns) -> RowColumns:
+    """The same rows with texts that the register can keep; whether there is an odd one is asked of a whole column at once."""
     odd: dict[str, Any] = {}
     for name in ("email", "first_name", "last_name", "company"):
-        if _UNKEPT.search("".join(getattr(rows, name))):
+        if not _all_kept("".join(getattr(rows, name))):
             odd[name] = [storable(text) for text in getattr(rows, name)]
     return replace(rows, **odd) if odd else rows
+
+
+def _all_kept(text: str) -> bool:
+    """Whether nothing in it has to be replaced: five times as fast as looking for it, and a pull asks it of every row."""
+    if "\x00" in text:
+        return False
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def values(rows: RowColumns, *, snapshot_id: str, seen_at: datetime) -> Iterator[tuple[Any, ...]]:

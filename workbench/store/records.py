@@ -72,7 +72,7 @@ def upsert_rows(
     """
     if not rows:
         return
-    columns = incoming.without_erased(tx, incoming.columns_of(rows), since=seen_at)
+    columns = incoming.without_erased(tx, incoming.storable_columns(incoming.columns_of(rows)), since=seen_at)
     insert = _insert(tx, _r)
     new, old = insert.excluded, _r.c
     newer = (new.system_modstamp > old.system_modstamp) | (
@@ -350,11 +350,8 @@ def people_of(tx: Transaction, record_ids: Iterable[str]) -> frozenset[str]:
 
 def heirs() -> sa.CTE:
     """(dead_id, heir_id): what each merged or converted record became, over several steps; a person account is its contact."""
-    became, merged, converted = (
-        sa.func.coalesce(_r.c.merged_into, _r.c.converted_contact_id),
-        _r.c.merged_into,
-        _r.c.converted_contact_id,
-    )
+    merged, converted = _r.c.merged_into, _r.c.converted_contact_id
+    became = sa.func.coalesce(merged, converted)
     heir_of = (  # each is read from an index of the few that have one
         sa.select(_r.c.record_id.label("dead_id"), merged.label("heir_id")).where(merged > ""),
         sa.select(_r.c.record_id, converted).where(converted > "", merged.is_(None)),

@@ -132,6 +132,5 @@ def _end(desk: Desk, batch: Batch, *, cause: str) -> None:
             ends = {str(state).lower(): n for state, n in counts.items()}
             desk.trail.append(tx, events.BatchFinished(counts=ends), batch_id=batch.batch_id)
         leases.release(tx, holder=f"batch:{batch.batch_id}")
-        records.relink(tx, batches.person_ids(tx, batch.batch_id))
         mismatches.refresh(tx, desk.clock(), append_event=desk.trail.append)
         desk.trail.checkpoint(tx)

@@ -22,30 +22,22 @@ MOST = 100_000
 TO_BE_READ_THROUGH = 1_000
 """So few rows need no index in PostgreSQL, where making one costs more than it saves."""
 
+WIDEST_LOOKUP = 3  # columns; wider indexes are there to be read, not to look something up in
+
 FORM = 1
 """Grows when a query about mismatches is changed: what was found before must then be looked at anew, all of it."""
 
-EDGES = (
-    ("address", "t.email", "person", "person_id", "person"),
-    ("person", "t.person_id", "person", "email", "address"),
-    ("address", "t.old_email", "address_change", "person_id", "person"),
-    ("person", "t.person_id", "address_change", "old_email", "address"),
-    ("record", "t.record_id", "person_salesforce_id", "person_id", "person"),
-    ("person", "t.person_id", "person_salesforce_id", "record_id", "record"),
-    ("record", "t.record_id", "link", "person_id", "person"),
-    ("person", "t.person_id", "link", "record_id", "record"),
-    ("address", "t.email", "org_record", "record_id", "record"),
-    ("record", "t.record_id", "org_record", "email", "address"),
-    *(
-        edge
-        for column in ("merged_into", "converted_contact_id", "person_account")
-        for edge in (
-            ("record", f"t.{column}", "org_record", "record_id", "record"),
-            ("record", "t.record_id", "org_record", column, "record"),
-        )
-    ),
+JOINS = (
+    ("person", ("person", "person_id"), ("address", "email")),
+    ("address_change", ("person", "person_id"), ("address", "old_email")),
+    ("person_salesforce_id", ("person", "person_id"), ("record", "record_id")),
+    ("link", ("person", "person_id"), ("record", "record_id")),
+    ("org_record", ("record", "record_id"), ("address", "email")),
+    ("org_record", ("record", "record_id"), ("record", "merged_into")),
+    ("org_record", ("record", "record_id"), ("record", "converted_contact_id")),
+    ("org_record", ("record", "record_id"), ("record", "person_account")),
 )
-"""(from what, by which column, of which table, to which column, what that is): every way in which a query joins two rows."""
+"""(table, what one of its columns names, what another does): every way in which a query joins two rows, in both directions."""
 
 COPIED = {
     s.person: "person",
@@ -103,17 +95,16 @@ def _filled(tx: Transaction) -> bool:
     return True
 
 
-# CROSS JOIN: SQLite then goes from the few to the many, and does not guess.
-_EDGES = tuple(
-    (
-        start,
-        sa.text(
-            f"INSERT INTO near SELECT DISTINCT '{to}', t.{column}, :next FROM near CROSS JOIN {table} t"  # noqa: S608 - names from this file
-            f" WHERE near.turn = :turn AND near.what = '{start}' AND {by} = near.id AND t.{column} <> '' ON CONFLICT DO NOTHING"
-        ),
+def _edge(table: str, start: tuple[str, str], end: tuple[str, str]) -> tuple[str, sa.TextClause]:
+    """(from what, the statement): one step further along a join. CROSS JOIN: SQLite then goes from the few to the many."""
+    (what, by), (reached, column) = start, end
+    return what, sa.text(
+        f"INSERT INTO near SELECT DISTINCT '{reached}', t.{column}, :next FROM near CROSS JOIN {table} t"  # noqa: S608 - names from this file
+        f" WHERE near.turn = :turn AND near.what = '{what}' AND t.{by} = near.id AND t.{column} <> '' ON CONFLICT DO NOTHING"
     )
-    for start, by, table, column, to in EDGES
-)
+
+
+_EDGES = tuple(_edge(table, *ends) for table, one, other in JOINS for ends in ((one, other), (other, one)))
 
 
 @contextmanager
@@ -157,18 +148,16 @@ def _places(tx: Transaction) -> tuple[str, str]:
 
 def _lookups(table: sa.Table, part: str, *, many: bool) -> Iterator[str]:
     """What lets rows of a copied table be looked up as in the whole one."""
-    lists = [[column.name for column in table.primary_key]]
-    for index in sorted(table.indexes, key=lambda index: str(index.name)):
-        if not index.unique and len(index.columns) <= 3:
-            lists.append([column.name for column in index.columns])
-    for number, columns in enumerate(", ".join(f'"{name}"' for name in names) for names in lists):
-        if part == "temp":
+    indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    lists = [index.columns for index in indexes if not index.unique and len(index.columns) <= WIDEST_LOOKUP]
+    key, *others = (", ".join(f'"{column.name}"' for column in columns) for columns in (table.primary_key.columns, *lists))
+    if part == "temp":
+        for number, columns in enumerate((key, *others)):
             yield f"CREATE INDEX temp.near_{table.name}_{number} ON {table.name} ({columns})"
-        elif number and many:
-            yield f"CREATE INDEX ON {part}.{table.name} ({columns})"
-        elif not number:  # PostgreSQL groups by a key alone where it knows that it is one
-            yield f"ALTER TABLE {part}.{table.name} ADD PRIMARY KEY ({columns})"
-    if part != "temp" and many:
+        return
+    yield f"ALTER TABLE {part}.{table.name} ADD PRIMARY KEY ({key})"  # PostgreSQL groups by a key alone where it knows that it is one
+    if many:
+        yield from (f"CREATE INDEX ON {part}.{table.name} ({columns})" for columns in others)
         yield f"ANALYZE {part}.{table.name}"
 
 

@@ -31,11 +31,8 @@ GRANTS = (
     ("analyst admin sync", "org_record snapshot sync_run setting", "INSERT, UPDATE"),
     ("analyst admin sync", "org_history follow_up", "INSERT"),
     ("analyst admin sync", "link", "INSERT, UPDATE, DELETE"),
-    (
-        "analyst admin sync",
-        "touched",
-        "INSERT, DELETE",
-    ),  # by whoever looks; the nightly sync looks at everything, whatever is noted
+    # By whoever looks for mismatches; the nightly sync looks at everything, whatever is noted.
+    ("analyst admin sync", "touched", "INSERT, DELETE"),
     ("analyst admin sync", "setting", "DELETE"),
     ("admin sync", "lease", "INSERT, UPDATE, DELETE"),
     # What only an administrator does.

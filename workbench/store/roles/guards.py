@@ -8,26 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from workbench.store.mismatches import near
 from workbench.trail.event import EVENT_TYPES
 
 MEMBERS = (("admin", "signer"), ("sync", "signer"))
 """Who has another role's rights too: a batch and the sync sign each of their steps."""
 
-NOTING = tuple(
-    f"register_notes_{table}"
-    for table in [
-        "person",
-        "person_salesforce_id",
-        "address_change",
-        "unsubscribe",
-        "consent",
-        "intent",
-        "link",
-        "org_record",
-        "org_history",
-        "suppressed_record",
-    ]
-)
+NOTING = tuple(f"register_notes_{table.name}" for table in near.COPIED)
 PINNED = ("register_refuses", "trail_without_gaps", "unsubscribe_close_only", *NOTING)
 """The functions of the schema's own guards, and those that note what was touched."""
 
