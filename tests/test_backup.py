@@ -231,3 +231,22 @@ def test_the_commands_say_what_they_did_and_end_accordingly(
     assert run(["restore", str(tmp_path / "backup.zip"), str(tmp_path / "back")]) == 0
     assert "is not in it" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "back")
+
+
+def test_whatever_a_folder_is_called_its_register_is_in_it(tmp_path: Path) -> None:
+    """A ? begins options in a database's address and a % an escape: two workspaces shared a register, outside of both."""
+    names = ("e?1", "e?2", "p%41", "pA", "a#b?c=d", "with blank & ü", "q?mode=memory")
+    for n, name in enumerate(names):
+        with Workbench.init(tmp_path / name, name="test", controller="Example GmbH") as made:
+            (tmp_path / "people.csv").write_text(f"Person ID,Email ID\np{n},person{n}@example.com\n", encoding="utf-8")
+            made.import_people(tmp_path / "people.csv")
+    (tmp_path / "people.csv").unlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    for n, name in enumerate(names):
+        assert (tmp_path / name / "register.db").is_file()
+        with Workbench.open(tmp_path / name) as opened:
+            assert list(opened.people()["email"]) == [f"person{n}@example.com"]
+            opened.backup(tmp_path / f"{n}.zip")
+        Workbench.restore(tmp_path / f"{n}.zip", tmp_path / f"again {name}")
+        with Workbench.open(tmp_path / f"again {name}") as again:
+            assert list(again.people()["email"]) == [f"person{n}@example.com"]

@@ -25,7 +25,7 @@ from typing import IO, Any
 from workbench.desk import Desk
 from workbench.errors import InputError, NotAllowedError, StoreError
 from workbench.settings import FILE as SETTINGS
-from workbench.settings import read_settings
+from workbench.settings import in_file, read_settings
 from workbench.store import consents, operators, trail_log
 from workbench.store.database import Store
 from workbench.trail import TrailRow, VerifierKey, events, leaf_time, verify_trail
@@ -99,7 +99,7 @@ def restore(file: Path, folder: Path, *, finish: Callable[[Path, Backup], None])
             digest, manifest = _whole(file, into=beside)
             made_at = datetime.fromisoformat(_manifest(file)["made_at"])
             _check_settings(beside)
-            store = Store(f"sqlite:///{(beside / REGISTER).as_posix()}")
+            store = Store(in_file(beside / REGISTER))
             try:
                 store.upgrade()
                 store.check_version()
@@ -135,7 +135,7 @@ def _check_target(desk: Desk, file: Path) -> None:
 
 def _check_settings(folder: Path) -> None:
     """A restored workspace opens its own register, and no other."""
-    if read_settings(folder).database != f"sqlite:///{(folder / REGISTER).as_posix()}":
+    if read_settings(folder).database != in_file(folder / REGISTER):
         raise InputError(
             "the workbench.toml in the backup names another register", "Take `database` out of it in the original first."
         )
@@ -268,7 +268,7 @@ def _plainly() -> Iterator[None]:
 
 def _looked_at(register: Path, listed: dict[str, Any], now: datetime) -> tuple[int, tuple[str, ...]]:
     """A copy of a register: how many events its trail has, and what is wrong with trail or evidence, in sentences."""
-    store = Store(f"sqlite:///{register.as_posix()}")
+    store = Store(in_file(register))
     try:
         if damage := store.damage():
             raise StoreError(f"the register in the backup is damaged ({damage})", "Use another backup.")

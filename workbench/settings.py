@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -228,11 +228,16 @@ def read_settings(folder: Path) -> Settings:
         name=file.workspace.name,
         org=file.org,
         policy=policy,
-        database=file.register_.database or f"sqlite:///{(folder / 'register.db').as_posix()}",
+        database=file.register_.database or in_file(folder / "register.db"),
         fixed_now=_fixed_now(file.org.kind),
         largest_evidence=file.evidence.largest_bytes,
         language=file.workspace.language,
     )
+
+
+def in_file(register: Path) -> str:
+    """The address of a register that is kept in a file, whatever its folders are called: a ? would begin options there, a % an escape."""
+    return f"sqlite:///{quote(register.as_posix(), safe='/:')}"
 
 
 def named_after(folder: Path) -> str:
