@@ -131,7 +131,10 @@ def test_what_is_kept_is_read_again_and_is_private(tmp_path: Path) -> None:
     schedules.keep(tmp_path, made)
     assert schedules.read(tmp_path) == made
     assert stat.S_IMODE((tmp_path / schedules.FILE).stat().st_mode) == 0o600
-    for broken in ("", "{}", "[1]", '[{"name": "x"}]', json.dumps([{"schedule_id": "../../x"}])):
+    good = json.loads((tmp_path / schedules.FILE).read_text(encoding="utf-8"))[0]
+    odd = ({"parameters": {"x": [1]}}, {"pdf": "yes"}, {"made_at": "2026-11-02T09:00:00"}, {"name": "../../etc"}, {"more": 1})
+    spoilt = [json.dumps([good | one]) for one in odd]
+    for broken in ("", "{}", "[1]", "[" * 200_000, '[{"name": "x"}]', json.dumps([{"schedule_id": "../../x"}]), *spoilt):
         (tmp_path / schedules.FILE).write_text(broken, encoding="utf-8")
         with pytest.raises(InputError, match=r"schedules\.json in the workspace can't be read"):
             schedules.read(tmp_path)
@@ -207,6 +210,27 @@ def test_a_schedule_becomes_a_timer_and_goes_again(wb: Workbench, tmp_path: Path
     unit = f"workbench-report-{one.schedule_id}.timer"
     told = ["daemon-reload", f"enable --now {unit}", f"disable --now {unit}", "daemon-reload"]
     assert (tmp_path / "told").read_text(encoding="utf-8").splitlines() == [f"--user {words}" for words in told]
+
+
+def test_a_restored_copy_does_not_end_the_schedules_of_its_original(
+    wb: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = crontab(tmp_path)
+    program(tmp_path, "systemctl", "exit 0")
+    for scheduler in ("cron", "systemd"):
+        assert run(["report", "schedule", "trail-verification", "--daily", "--at", "06:05", "--with", scheduler]) == 0
+    before, units = table.read_text(encoding="utf-8"), sorted((tmp_path / "config" / "systemd" / "user").iterdir())
+    known = schedules.read(wb.workspace)
+    with Workbench.init(tmp_path / "copy", name="copy", controller="Example GmbH") as copy:
+        schedules.keep(copy.workspace, known)
+    for one in known:
+        assert run(["--workspace", str(tmp_path / "copy"), "report", "unschedule", one.schedule_id]) == 0
+    assert table.read_text(encoding="utf-8") == before
+    assert sorted((tmp_path / "config" / "systemd" / "user").iterdir()) == units
+    for one in known:
+        assert run(["report", "unschedule", one.schedule_id]) == 0
+    assert table.read_text(encoding="utf-8") == ""
+    assert not list((tmp_path / "config" / "systemd" / "user").iterdir())
 
 
 def test_what_systemd_refuses_leaves_no_units(wb: Workbench, tmp_path: Path) -> None:

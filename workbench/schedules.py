@@ -30,6 +30,7 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 LAST_DAY = 28  # that every month has
 AT = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 MARK = "# workbench report"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,60}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 SECONDS = 30
 NO_CRONTAB_YET = (b"no crontab for", b"No such file or directory")
@@ -57,8 +58,13 @@ class Schedule:
         """Refuse a time that no calendar has.
 
         Raises:
-            InputError: neither HH:MM, nor a weekday, nor a day up to the 28th.
+            InputError: neither HH:MM, nor a weekday, nor a day up to the 28th; or not what a schedule is made of.
         """
+        words = [self.name, self.made_by, *self.parameters, *self.parameters.values()]
+        if not all(isinstance(word, str) for word in words) or not isinstance(self.pdf, bool) or self.made_at.tzinfo is None:
+            raise InputError("a schedule is made of other things than these", "`workbench report schedule` makes one.")
+        if not _NAME.fullmatch(self.name):
+            raise InputError("there is no report of this name", "`workbench report list` lists them.")
         if not _ID.fullmatch(self.schedule_id):
             raise InputError("a schedule's id has another form", "`workbench report schedules` lists them.")
         if not AT.fullmatch(self.at):
@@ -104,8 +110,11 @@ def cron_line(schedule: Schedule, folder: Path) -> str:
         raise InputError("the workspace's path has a sign that no crontab can hold", "Use --with systemd, or another folder.")
     hour, minute = schedule.at.split(":")
     days = f"{schedule.day or '*'} * {'*' if schedule.weekday is None else (schedule.weekday + 1) % 7}"
-    line = shlex.join(words).replace("%", r"\%")  # cron ends the command at a bare %
-    return f"{int(minute)} {int(hour)} {days} {line} {MARK} {schedule.schedule_id}"
+    return f"{int(minute)} {int(hour)} {days} {_for_cron(words)} {MARK} {schedule.schedule_id}"
+
+
+def _for_cron(words: Sequence[str]) -> str:
+    return shlex.join(words).replace("%", r"\%")  # cron ends the command at a bare %
 
 
 def units(schedule: Schedule, folder: Path) -> tuple[str, str]:
@@ -150,7 +159,7 @@ def read(folder: Path) -> tuple[Schedule, ...]:
         return tuple(Schedule(**row | {"made_at": datetime.fromisoformat(row["made_at"])}) for row in rows)
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, InputError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError):
         raise InputError(f"{FILE} in the workspace can't be read", "Delete it, and schedule the reports again.") from None
 
 
@@ -199,11 +208,14 @@ def to_cron(schedule: Schedule, folder: Path) -> None:
     _crontab_is([*_crontab(), cron_line(schedule, folder)])
 
 
-def from_cron(schedule_id: str) -> None:
-    """Take a schedule's entry out of the user's crontab, if there is one. Raises: as `to_cron`."""
+def from_cron(schedule_id: str, folder: Path) -> None:
+    """Take a schedule's entry out of the user's crontab, if there is one. Raises: as `to_cron`.
+
+    A workspace that was restored beside its original has schedules of the same ids: the entry of the other folder is not its own.
+    """
     if shutil.which("crontab"):
-        lines = _crontab()
-        others = [line for line in lines if not line.endswith(f"{MARK} {schedule_id}")]
+        lines, place = _crontab(), _for_cron(["--workspace", str(folder.resolve())])
+        others = [line for line in lines if not (line.endswith(f"{MARK} {schedule_id}") and f" {place} " in line)]
         if others != lines:
             _crontab_is(others)
 
@@ -243,16 +255,17 @@ def to_systemd(schedule: Schedule, folder: Path) -> None:
         file.write_text(text, encoding="utf-8")
     _systemctl("daemon-reload")
     if not _systemctl("enable", "--now", f"{_unit(schedule.schedule_id)}.timer"):
-        from_systemd(schedule.schedule_id)
+        from_systemd(schedule.schedule_id, folder)
         raise WorkbenchError(
             "systemd did not start the timer", "Use --with cron, or --with nothing, which prints the line to be added by hand."
         )
 
 
-def from_systemd(schedule_id: str) -> None:
-    """Stop a schedule's timer and delete its units, if there are any."""
+def from_systemd(schedule_id: str, folder: Path) -> None:
+    """Stop a schedule's timer and delete its units, if there are any and they are those of this workspace."""
     files = [file for file in _unit_files(schedule_id) if file.exists()]
-    if files:
+    place = f" {_systemd_word('--workspace')} {_systemd_word(str(folder.resolve()))} "
+    if any(place in file.read_text(encoding="utf-8") for file in files):
         _systemctl("disable", "--now", f"{_unit(schedule_id)}.timer")
         for file in files:
             file.unlink()

@@ -132,8 +132,8 @@ def report_unschedule(
         known = schedules.read(wb.workspace)
         if schedule not in {one.schedule_id for one in known}:
             raise InputError("there is no schedule of this id", "`workbench report schedules` lists them.")
-        schedules.from_cron(schedule)
-        schedules.from_systemd(schedule)
+        schedules.from_cron(schedule, wb.workspace)
+        schedules.from_systemd(schedule, wb.workspace)
         schedules.keep(wb.workspace, [one for one in known if one.schedule_id != schedule])
     say(f"The schedule {schedule} has ended.")
     return FINE
