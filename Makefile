@@ -46,6 +46,7 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 	@$(BIN)/python tests/bench/trail_cost.py --people 2000
 	@$(BIN)/python tests/bench/pull.py --people $(PEOPLE) --runs 2 --kills 3
 	@$(BIN)/python tests/bench/million.py --people $(PEOPLE)
+	@$(BIN)/python tests/bench/importing.py --people $(PEOPLE) --again
 
 soak: .venv/installed ## the tests marked slow: every kill point and fault; HOURS=1 for an hour of random kills, PAIRS=15000 pairs of crashes
 	@EXAMPLES=20000 $(BIN)/python -m pytest -q tests/test_fuzz.py
