@@ -22,7 +22,7 @@ from workbench.panels.language import _, figure, ngettext, speak, told
 from workbench.said import Said, said, said_of
 from workbench.settings import FILE, read_settings, rewrite
 
-TRANSLATED = ("frame.py", "start.py", "work.py")
+TRANSLATED = ("frame.py", "pictures.py", "start.py", "work.py")
 """The modules of the panels that are wholly marked; what the others say is English."""
 
 SHOWING = {"say", "button", "heading", "paragraph", "table", "Button", "HTML", "Dropdown", "Text", "Textarea", "Checkbox"}

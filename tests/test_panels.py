@@ -286,6 +286,9 @@ def test_the_card_tells_both_systems(review):
     review.grid.receive({"act": "open", "row": 0, "view": view["number"]})
     html = review._card.widget.value
     assert "History of both systems" in html
+    assert html.index('role="img"') < html.index("History of both systems"), "drawn, and the list below it"
+    assert "<desc" in html
+    assert "Salesforce: opted out 2026-05-04, now opted out." in html
     assert "Salesforce records" in html
     assert "No consent is on file." in html
     assert "unsubscribed (clicked link" in html

@@ -14,12 +14,14 @@ from workbench.consent import Consent
 from workbench.coverage import WHY, Cover
 from workbench.desk import Desk
 from workbench.mismatch import Mismatch
+from workbench.org import FieldChange
 from workbench.person import Person, Unsubscribe, unsubscribed
 from workbench.resubscription import CAUSES, FINAL, Intent, State
 from workbench.store import batches, consents, mismatches, people, records, review, trail_log
 from workbench.store.database import Transaction
 from workbench.store.reports import ReportRow
-from workbench.trail import read_leaf
+from workbench.timeline import DECIDED, Timeline, timeline
+from workbench.trail import Header, read_leaf
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,7 +199,7 @@ def reports_table(found: Iterable[ReportRow]) -> pd.DataFrame:
 class PersonCard:
     """Everything about one person: the person, the register's episodes, Salesforce's records, consents, one line of time.
 
-    ``history`` has the columns `HISTORY`: both systems on one line of time, with what proves each entry.
+    ``history`` has the columns `HISTORY`: both systems on one line of time, with what proves each entry; ``timeline`` is the same to be drawn.
     """
 
     person: Person
@@ -205,6 +207,7 @@ class PersonCard:
     records: pd.DataFrame = field(repr=False)
     consents: pd.DataFrame = field(repr=False)
     history: pd.DataFrame = field(repr=False)
+    timeline: Timeline = field(repr=False)
 
     def __repr__(self) -> str:
         return f"PersonCard({self.person.person_id})"
@@ -228,38 +231,43 @@ def card(tx: Transaction, named: str) -> PersonCard:
     episodes = people.unsubscribes(tx, [person.person_id]).get(person.person_id, ())
     rows = records.rows_of_people(tx, [person.person_id]).get(person.person_id, ())
     held = consents.of_people(tx, [person.person_id]).get(person.person_id, ())
+    linked = [link.record_id for link in records.linked(tx, [person.person_id]).get(person.person_id, ())]
+    changes = records.history_of(tx, linked)
+    told = [h for e in trail_log.events(tx, person_id=person.person_id) if (h := read_leaf(e.leaf_bytes)).action in TOLD]
+    lines = [*_register_lines(episodes, held), *_salesforce_lines(changes), *(_told_line(header) for header in told)]
     return PersonCard(
         person=person,
         unsubscribes=frame([vars(e) for e in episodes], EPISODES),
         records=frame([{c: getattr(r, c) for c in RECORDS} for r in rows], RECORDS),
         consents=consents_table(held),
-        history=frame(sorted(_history(tx, person, episodes, held), key=lambda r: (r["at"], r["what"])), HISTORY),
+        history=frame(sorted(lines, key=lambda r: (r["at"], r["what"])), HISTORY),
+        timeline=timeline(
+            episodes=episodes,
+            rows=rows,
+            changes=changes,
+            consents=held,
+            decided=[(_moment(h.ts), DECIDED[h.action]) for h in told if h.action in DECIDED],
+        ),
     )
 
 
-def _history(tx: Transaction, person: Person, episodes: Sequence[Unsubscribe], held: Sequence[Consent]) -> list[dict[str, Any]]:
+def _register_lines(episodes: Sequence[Unsubscribe], held: Sequence[Consent]) -> list[dict[str, Any]]:
     lines = [
         _line(e.opted_out_at, "unsubscribed", e.detail, SOURCES.get(e.source, e.source), register="unsubscribed")
         for e in episodes
     ]
-    lines += [_line(c.recorded_at, "consent recorded", _consent_text(c), c.recorded_by, proof=_digests(c)) for c in held]
-    linked = [link.record_id for link in records.linked(tx, [person.person_id]).get(person.person_id, ())]
-    for change in records.history_of(tx, linked):
+    return lines + [_line(c.recorded_at, "consent recorded", _consent_text(c), c.recorded_by, proof=_digests(c)) for c in held]
+
+
+def _salesforce_lines(changes: Sequence[FieldChange]) -> list[dict[str, Any]]:
+    lines = []
+    for change in changes:
         what, after = (
             ("opted out in Salesforce", "opted out") if change.new else ("opt-out cleared in Salesforce", "not opted out")
         )
         lines.append(
             _line(change.at, what, f"{change.field} of {change.record_id}", change.by_name or change.by, salesforce=after)
         )
-    for event in trail_log.events(tx, person_id=person.person_id):
-        header = read_leaf(event.leaf_bytes)
-        if header.action in TOLD:
-            what, register, salesforce = TOLD[header.action]
-            about = f"batch {header.batch_id}" if header.batch_id else ""
-            at = _moment(header.ts)
-            lines.append(
-                _line(at, what, about, header.actor, register=register, salesforce=salesforce, proof=f"trail entry {header.seq}")
-            )
     return lines
 
 
@@ -272,6 +280,20 @@ TOLD = {
     "follow_up_checked": ("looked at again", "", ""),
 }
 """Which trail events the card tells, and both sides' state after them."""
+
+
+def _told_line(header: Header) -> dict[str, Any]:
+    what, register, salesforce = TOLD[header.action]
+    about = f"batch {header.batch_id}" if header.batch_id else ""
+    return _line(
+        _moment(header.ts),
+        what,
+        about,
+        header.actor,
+        register=register,
+        salesforce=salesforce,
+        proof=f"trail entry {header.seq}",
+    )
 
 
 def _line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape
 from itertools import islice
 from typing import Any
@@ -10,6 +11,7 @@ import ipywidgets as widgets
 
 from workbench.bench import Workbench
 from workbench.errors import EvidenceError
+from workbench.panels.pictures import person_timeline
 from workbench.panels.wording import heading, paragraph, plain_time, spoken, table
 from workbench.preview import preview
 
@@ -60,7 +62,7 @@ class PersonView:
         Raises:
             InputError: nobody, or several people.
         """
-        self.widget.value = card_html(self._wb.person(named)) + self._evidence(named)
+        self.widget.value = card_html(self._wb.person(named), now=self._wb.clock()) + self._evidence(named)
 
     def _evidence(self, named: str) -> str:
         """A look at the person's evidence files, the first ones; what is wrong with one is said in its place."""
@@ -80,8 +82,8 @@ class PersonView:
         self.widget.value = ""
 
 
-def card_html(card: Any) -> str:
-    """A PersonCard as escaped HTML."""
+def card_html(card: Any, *, now: datetime) -> str:
+    """A PersonCard as escaped HTML; ``now`` is where its line of time ends."""
     person = card.person
     name = " ".join(part for part in (person.first_name, person.last_name) if part) or person.email
     open_now = card.unsubscribes[card.unsubscribes["closed_at"].isna()]
@@ -99,6 +101,7 @@ def card_html(card: Any) -> str:
         f'<section aria-label="Person card">{heading(name)}<table class="cw-table">{rows}</table>'
         + table(card.records, RECORDS, caption="Salesforce records", empty="No Salesforce record is known.", spell=("opted_out", "is_deleted", "is_converted"))
         + table(card.consents, CONSENTS, caption="Consents on file", empty="No consent is on file.", spell=("method", "state", "purpose"))
+        + person_timeline(card.timeline, now=now)
         + table(card.history, HISTORY, caption="History of both systems", empty="Nothing is on record yet.")
         + "</section>"
     )  # fmt: skip
