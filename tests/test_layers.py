@@ -59,7 +59,7 @@ FLOORS = (
     ("charts", "handout", "preview"),
     ("consent", "trail"),
     ("person", "spreadsheet"),
-    ("counted", "errors", "said"),
+    ("counted", "environment", "errors", "said"),
 )
 """Top first."""
 

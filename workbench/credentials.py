@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from workbench.environment import ORG_KEY_FILE, ORG_LOGIN
 from workbench.errors import InputError, SettingsError
 from workbench.org import OrgIdentity, OrgUnreachableError
 from workbench.salesforce import OrgCredentials, Route, SalesforceOrg
@@ -20,15 +20,6 @@ from workbench.scratch_org import logins
 from workbench.settings import KEYRING_SERVICE, OrgSettings
 
 ACCESS_TOKEN = re.compile(r"00D[A-Za-z0-9]{9,15}![!-~]+")
-KEY_FILE = "WORKBENCH_JWT_KEY_FILE"
-NAMES = ("CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "USERNAME", "PASSWORD", "SECURITY_TOKEN")
-
-
-def kept_from(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment for a process that has no business with Salesforce: without what one logs in with."""
-    return {
-        name: value for name, value in environment.items() if name != KEY_FILE and name.removeprefix("WORKBENCH_") not in NAMES
-    }
 
 
 def credentials_for(org: OrgSettings) -> OrgCredentials:
@@ -41,8 +32,8 @@ def credentials_for(org: OrgSettings) -> OrgCredentials:
         SettingsError: the keyring holds something that can't be read, or a private key is named without client and user.
         OrgUnreachableError: no scratch org of this computer runs at the workspace's address.
     """
-    env = {name: os.environ.get(f"WORKBENCH_{name}", "") for name in NAMES}
-    key_file = os.environ.get(KEY_FILE, "")
+    env = {name: os.environ.get(f"WORKBENCH_{name}", "") for name in ORG_LOGIN}
+    key_file = os.environ.get(ORG_KEY_FILE, "")
     given = OrgCredentials(
         url=org.url,
         client_id=env["CLIENT_ID"],
@@ -54,7 +45,8 @@ def credentials_for(org: OrgSettings) -> OrgCredentials:
     )
     if key_file and not (given.client_id and given.username):
         raise SettingsError(
-            f"{KEY_FILE} names a private key, but not who logs in with it", "Set WORKBENCH_CLIENT_ID and WORKBENCH_USERNAME, too."
+            f"{ORG_KEY_FILE} names a private key, but not who logs in with it",
+            "Set WORKBENCH_CLIENT_ID and WORKBENCH_USERNAME, too.",
         )
     if given.access_token or key_file or (given.client_id and given.client_secret):
         return given if key_file else replace(given, username="")

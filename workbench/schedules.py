@@ -23,6 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from workbench.environment import without_secrets
 from workbench.errors import InputError, WorkbenchError
 
 FILE = "schedules.json"
@@ -222,7 +223,7 @@ def from_cron(schedule_id: str, folder: Path) -> None:
 
 def _crontab() -> list[str]:
     program = _program("crontab", instead="systemd")
-    plain = os.environ | {"LC_ALL": "C"}  # its words are looked at
+    plain = without_secrets(os.environ) | {"LC_ALL": "C"}  # its words are looked at
     done = subprocess.run([program, "-l"], capture_output=True, env=plain, timeout=SECONDS, check=False)  # noqa: S603 - our own words
     # What can't be read must not be written over.
     if done.returncode and not any(words in done.stderr for words in NO_CRONTAB_YET):
@@ -236,7 +237,9 @@ def _crontab() -> list[str]:
 def _crontab_is(lines: Sequence[str]) -> None:
     text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
     program = _program("crontab", instead="systemd")
-    done = subprocess.run([program, "-"], input=text, capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - the same
+    done = subprocess.run(  # noqa: S603 - the same
+        [program, "-"], input=text, capture_output=True, env=without_secrets(os.environ), timeout=SECONDS, check=False
+    )
     if done.returncode:
         raise WorkbenchError("crontab refused the entry", "Use --with nothing, and add the line that it prints by hand.")
 
@@ -300,7 +303,9 @@ def _program(name: str, *, instead: str) -> str:
 def _systemctl(*words: str) -> bool:
     """Whether systemd did it. Raises: InputError where there is none."""
     program = _program("systemctl", instead="cron")
-    done = subprocess.run([program, "--user", *words], capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - our own words
+    done = subprocess.run(  # noqa: S603 - our own words
+        [program, "--user", *words], capture_output=True, env=without_secrets(os.environ), timeout=SECONDS, check=False
+    )
     return done.returncode == 0
 
 

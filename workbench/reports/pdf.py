@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from workbench.credentials import kept_from
+from workbench.environment import without_secrets
 from workbench.errors import ReportError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -52,7 +52,7 @@ def print_page(page: Path, target: Path) -> None:
             arguments.insert(0, "--no-sandbox")  # Chromium refuses to start for root otherwise; the page holds no script
         try:
             done = subprocess.run(  # noqa: S603 - a program found on the path, with our own arguments
-                [chromium(), *arguments], check=False, capture_output=True, timeout=SECONDS, env=kept_from(os.environ)
+                [chromium(), *arguments], check=False, capture_output=True, timeout=SECONDS, env=without_secrets(os.environ)
             )
         except (subprocess.TimeoutExpired, OSError) as error:
             raise ReportError(

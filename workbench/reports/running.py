@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.credentials import kept_from
+from workbench.environment import with_the_register_only
 from workbench.errors import ReportError
 from workbench.reports.catalogue import Template
 
@@ -134,6 +134,6 @@ def _register() -> None:
 
 
 def _environment(private: Path, workspace: Path) -> dict[str, str]:
-    """The kernel's environment: ours without credentials, the workspace by name, and no IPython start-up files of the operator's."""
+    """The kernel's environment: ours without secrets but the register's, the workspace by name, and no IPython start-up files of the operator's."""
     own = {"WORKBENCH_HOME": str(workspace), "IPYTHONDIR": str(private / "ipython"), "PYTHONSAFEPATH": "1"}
-    return kept_from(os.environ) | own
+    return with_the_register_only(os.environ) | own

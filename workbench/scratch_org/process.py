@@ -1,6 +1,7 @@
 """A scratch org as a child process: start it, talk to its control port, stop it."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.error
@@ -10,6 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+NOT_ITS_OWN = ("WORKBENCH_", "JUPYTER", "JPY_", "PG")
+"""How the variables begin in which whoever starts it may keep logins for other servers."""
 
 
 class ScratchOrgError(RuntimeError):
@@ -102,6 +106,7 @@ def start_scratch_org(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith(NOT_ITS_OWN)},
         cwd=Path(__file__).parents[2],
     )
     line = process.stdout.readline() if process.stdout else ""
