@@ -31,7 +31,7 @@ msgstr ""
 "Plural-Forms: nplurals=2; plural=(n != 1);\\n"
 
 """
-KEYWORDS = {"_": None, "N_": None, "ngettext": (1, 2), "said": None, "said_of": (1, 2)}
+KEYWORDS = {"_": None, "N_": None, "ngettext": (1, 2), "said": None, "kept": None, "said_of": (1, 2)}
 
 
 def marked() -> dict[str | tuple[str, ...], list[tuple[str, int]]]:

@@ -6,23 +6,29 @@ import ast
 import re
 import string
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from catalogue import HOUSE, PO, catalogue, compiled, marked
+from german import english_left
 from panel_workspace import NOW, opened
 from test_panels import labels, texts
 
 from workbench import panels
 from workbench.bench import Workbench
 from workbench.errors import SettingsError
+from workbench.mismatch import DETAILS, KINDS
 from workbench.panels import language
 from workbench.panels.frame import Panel
-from workbench.panels.language import _, figure, ngettext, speak, told
+from workbench.panels.language import _, day_form, figure, moment_form, ngettext, speak, told, word
+from workbench.panels.wording import spoken, table
 from workbench.said import Said, said, said_of
 from workbench.settings import FILE, read_settings, rewrite
 
-TRANSLATED = ("frame.py", "pictures.py", "start.py", "work.py")
+TRANSLATED = ("frame.py", "mismatches.py", "pictures.py", "start.py", "wording.py", "work.py")
 """The modules of the panels that are wholly marked; what the others say is English."""
 
 SHOWING = {"say", "button", "heading", "paragraph", "table", "Button", "HTML", "Dropdown", "Text", "Textarea", "Checkbox"}
@@ -157,18 +163,103 @@ def test_numbers_and_words_follow_the_language() -> None:
     assert language.N_("kept") == "kept"
 
 
-@pytest.fixture(scope="module")
-def german(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    """A workspace whose panels speak German."""
+def test_days_and_moments_follow_the_language() -> None:
+    assert (moment_form(NOW), day_form(NOW)) == ("2026-11-02 12:00", "2026-11-02")
+    due = said("Salesforce was last read at {moment} UTC.", moment="2026-11-02 12:00")
+    speak("de")
+    assert (moment_form(NOW), day_form(NOW)) == ("02.11.2026 12:00", "02.11.2026")
+    assert told(due) == "Salesforce wurde zuletzt am 02.11.2026 12:00 UTC gelesen."
+    assert told(str(due)) == told(due)
+
+
+def test_a_sentence_that_was_stored_is_recognised_by_its_template() -> None:
+    stored = str(said_of("{number} batch waits for an approval.", "{number} batches wait for an approval.", 2_000))
+    merged = "Lead 00Q1 was opted out when it was merged into 00Q2; the person is not unsubscribed in the register."
+    assert (told(stored), told(merged)) == (stored, merged)
+    speak("de")
+    assert told(stored) == "2.000 Stapel warten auf eine Freigabe."
+    assert told("1 batch waits for an approval.") == "1 Stapel wartet auf eine Freigabe."
+    assert (
+        told(merged)
+        == "Lead 00Q1 war abgemeldet, als er mit 00Q2 zusammengeführt wurde; die Person ist im Register nicht abgemeldet."
+    )
+    two = "The person is unsubscribed (clicked_link); Lead 00Q1 is not opted out. Lead 00Q1 is deleted."
+    assert told(two) == "Die Person ist abgemeldet (Link angeklickt); Lead 00Q1 ist nicht abgemeldet. Lead 00Q1 ist gelöscht."
+    assert told(f"Somebody's own words. {stored}") == "Somebody's own words. 2.000 Stapel warten auf eine Freigabe."
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "{number}", "{0}", "%s", "a. B. C.", "Kind {x} {", "\ud800", ". ".join(["Open"] * 300)]
+)
+def test_a_text_of_anybody_s_is_told_as_it_is(text: str) -> None:
+    speak("de")
+    assert told(text) == text
+    assert word(text) == text
+
+
+def test_names_that_look_like_ours_stay_as_they_are() -> None:
+    speak("de")
+    assert told("The opt-out of Lead 00Q1 was cleared by admin, not by a resubscription of ours.") == (
+        "Die Abmeldung von Lead 00Q1 wurde durch admin aufgehoben, nicht durch eine Wiederanmeldung von uns."
+    )
+
+
+def sql_texts(module: str) -> list[str]:
+    """The literal words that a module of the store puts together to sentences: arguments of ``text``, also within cases."""
+    tree = ast.parse((HOUSE / "store" / "mismatches" / module).read_text(encoding="utf-8"))
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "text"]
+    return [a.value for c in calls for a in c.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+
+
+@pytest.mark.parametrize("module", ["opposed.py", "status.py", "ties.py"])
+def test_what_the_store_says_of_a_mismatch_is_marked(module: str) -> None:
+    words = sql_texts(module)
+    assert len(words) > 4
+    assert [w for w in words if w.strip() and not any(w in detail for detail in DETAILS)] == []
+
+
+def test_a_table_is_in_german_form_where_it_is_ours() -> None:
+    frame = pd.DataFrame(
+        {"kind": ["relapse"], "n": [12_345], "seq": [12_345], "t": [NOW], "name": ["People"], "why": [DETAILS[0]]}
+    )
+    speak("de")
+    html = table(frame, {name: name for name in frame}, caption="", spell=("kind",), tell=("why",))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", html)
+    assert cells[:5] == ["nach Wiederanmeldung erneut abgemeldet", "12.345", "12345", "02.11.2026 12:00", "People"]
+
+
+def test_every_kind_of_mismatch_is_spoken() -> None:
+    speak("de")
+    assert [k for k in KINDS if spoken(k) == k.replace("_", " ") or told(KINDS[k]) == KINDS[k]] == []
+
+
+@contextmanager
+def speaking_german(folder: Path, *, read: bool) -> Iterator[Workbench]:
     with pytest.MonkeyPatch.context() as env:
         env.setenv("WORKBENCH_CLOCK", NOW.isoformat())
-        with opened(tmp_path_factory.mktemp("german"), number=12) as (english, _org):
+        with opened(folder, number=12) as (english, _org):
+            if read:
+                english.pull()
             said_so = (
                 (english.workspace / FILE).read_text(encoding="utf-8").replace("[workspace]\n", '[workspace]\nlanguage = "de"\n')
             )
             rewrite(english.workspace, said_so)
             with Workbench.open(english.workspace) as wb:
                 yield wb
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """A workspace whose panels speak German, for looking at; Salesforce was not read yet."""
+    with speaking_german(tmp_path_factory.mktemp("german"), read=False) as wb:
+        yield wb
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Workbench]:
+    """A German workspace of the test's own, to work in."""
+    with speaking_german(tmp_path, read=True) as wb:
+        yield wb
 
 
 def test_the_language_is_a_setting_and_an_unknown_one_is_a_sentence(german: Workbench) -> None:
@@ -193,6 +284,33 @@ def test_the_start_panel_speaks_german(german: Workbench) -> None:
     assert panel.status.words["done"] == "Erledigt:"
     assert [text for text in marked_english() if re.search(rf">\s*{re.escape(text)}\s*<", page)] == []
     assert "Run all cells to open it." in repr(panel), "what a notebook keeps stays English"
+
+
+def test_the_mismatch_panel_speaks_german(own: Workbench) -> None:
+    panel = panels.MismatchPanel(own)
+    panel.full.value = True
+    panel.refresh()
+    panel.wait()
+    assert re.fullmatch(
+        r"\d+ Datensätze aus Salesforce gelesen, davon \d+ neu oder geändert\. \d+ offene Abweichung(en)?, davon \d+ seit mehr als 10 Werktagen\.",
+        panel.status.sentence,
+    )
+    assert english_left(panel) == set()
+    panel.kind.value = "never_syncs"
+    assert panel.status.sentence == "4 Zeilen: wird nie abgeglichen."
+    assert "Es geschieht nichts: Salesforce erfährt es von niemandem." in panel._rows_view.value
+    panel.dry_run()
+    panel.wait()
+    assert panel.status.sentence.startswith("Ein Abgleich würde abmelden: 0 Personen; in Salesforce: 0 Datensätze")
+    assert english_left(panel) == set()
+
+
+def test_english_that_is_left_is_found(german: Workbench) -> None:
+    panel = panels.StartPanel(german)
+    assert english_left(panel) == set(), texts(panel.box)
+    speak("en")
+    panel.attempt(panel.show)
+    assert {"checks", "broken", "read"} <= english_left(panel)
 
 
 def marked_english() -> list[str]:

@@ -10,20 +10,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
+from workbench.said import kept
+
 KINDS: dict[str, str] = {
-    "opted_out_only_in_salesforce": "The record is opted out, the person is not unsubscribed.",
-    "unsubscribed_only_locally": "The person is unsubscribed, the record is not opted out.",
-    "records_disagree": "Of several records of one person or address only some are opted out.",
-    "fields_disagree": "The opt-out fields of one record differ.",
-    "relapse": "Resubscribed by us, and opted out again.",
-    "resubscribed_without_consent": "An opt-out was ended without a consent on file.",
-    "never_syncs": "Unsubscribed, without a Salesforce id.",
-    "link_broken": "The linked record was deleted, merged or converted.",
-    "address_changed": "Person and linked record have different addresses.",
-    "duplicate_address": "Several people share one address and are in different states.",
-    "orphan_opt_out": "An opted-out record whose address is not in the register.",
-    "origin_unknown": "Opted out, and no history says since when or by whom.",
-    "erased_in_register": "Somebody was erased on request, and their record is still in Salesforce.",
+    "opted_out_only_in_salesforce": kept("The record is opted out, the person is not unsubscribed."),
+    "unsubscribed_only_locally": kept("The person is unsubscribed, the record is not opted out."),
+    "records_disagree": kept("Of several records of one person or address only some are opted out."),
+    "fields_disagree": kept("The opt-out fields of one record differ."),
+    "relapse": kept("Resubscribed by us, and opted out again."),
+    "resubscribed_without_consent": kept("An opt-out was ended without a consent on file."),
+    "never_syncs": kept("Unsubscribed, without a Salesforce id."),
+    "link_broken": kept("The linked record was deleted, merged or converted."),
+    "address_changed": kept("Person and linked record have different addresses."),
+    "duplicate_address": kept("Several people share one address and are in different states."),
+    "orphan_opt_out": kept("An opted-out record whose address is not in the register."),
+    "origin_unknown": kept("Opted out, and no history says since when or by whom."),
+    "erased_in_register": kept("Somebody was erased on request, and their record is still in Salesforce."),
 }
 """Every kind of mismatch by its stable code, with what it means."""
 
@@ -36,28 +38,66 @@ each was seen and resolved.
 
 NO_LONGER_FOUND = "no longer found"
 
-TONIGHT_PERSON = "Tonight the person is unsubscribed."
-TONIGHT_RECORD = "Tonight the record is opted out; until then Salesforce mails this address."
-TONIGHT_ALL_RECORDS = "Tonight this record is opted out like the others: least permissive wins."
-TONIGHT_ALL_FIELDS = "Tonight every configured opt-out field of the record is set."
-TONIGHT_DUPLICATE = "Tonight this person is unsubscribed as well: least permissive wins."
-STAYS_UNSUBSCRIBED = "This person stays unsubscribed; the others follow where a Salesforce record joins them."
-NOT_JOINED = "Nothing happens: no Salesforce record joins these people; unsubscribe the others by hand."
-NOBODY_TO_TELL = "Nothing happens: nobody in the register has this record's address."
-NOBODY_TELLS = "Nothing happens: nobody will tell Salesforce."
-FOUND_BY_ADDRESS = "Sales Connect will not tell Salesforce; tonight's sync finds the record by its address."
-FOLLOWS = "The sync follows the record that this one became."
-FOLLOWS_NOTHING = "Nothing happens: the record can't be written and no other took its place."
-FOLLOWS_BOTH = "The sync follows the link, not the address: if either side opts out, both are."
-FORMER_ADDRESS = "Nothing happens: the record has a former address of the person; opt it out or link it by hand."
-TONIGHT_FORMER_ADDRESS = "Tonight the record is opted out: it has a former address of a person who is unsubscribed."
-IMPORT_IT = "Nothing happens: the address is not in the register; import it to keep its opt-out."
+TONIGHT_PERSON = kept("Tonight the person is unsubscribed.")
+TONIGHT_RECORD = kept("Tonight the record is opted out; until then Salesforce mails this address.")
+TONIGHT_ALL_RECORDS = kept("Tonight this record is opted out like the others: least permissive wins.")
+TONIGHT_ALL_FIELDS = kept("Tonight every configured opt-out field of the record is set.")
+TONIGHT_DUPLICATE = kept("Tonight this person is unsubscribed as well: least permissive wins.")
+STAYS_UNSUBSCRIBED = kept("This person stays unsubscribed; the others follow where a Salesforce record joins them.")
+NOT_JOINED = kept("Nothing happens: no Salesforce record joins these people; unsubscribe the others by hand.")
+NOBODY_TO_TELL = kept("Nothing happens: nobody in the register has this record's address.")
+NOBODY_TELLS = kept("Nothing happens: nobody will tell Salesforce.")
+FOUND_BY_ADDRESS = kept("Sales Connect will not tell Salesforce; tonight's sync finds the record by its address.")
+FOLLOWS = kept("The sync follows the record that this one became.")
+FOLLOWS_NOTHING = kept("Nothing happens: the record can't be written and no other took its place.")
+FOLLOWS_BOTH = kept("The sync follows the link, not the address: if either side opts out, both are.")
+FORMER_ADDRESS = kept("Nothing happens: the record has a former address of the person; opt it out or link it by hand.")
+TONIGHT_FORMER_ADDRESS = kept("Tonight the record is opted out: it has a former address of a person who is unsubscribed.")
+IMPORT_IT = kept("Nothing happens: the address is not in the register; import it to keep its opt-out.")
 NO_FORECAST = ""
-TONIGHT_ERASED = "Tonight the record is opted out, nobody may be mailed through it; erase it in Salesforce."
-ERASE_THERE = "Nothing happens: it is opted out; erase it in Salesforce."
-RELAPSE_SYNC = "Caused by a sync, without a new request: see who wrote it before proposing the person again."
-RELAPSE_REQUEST = "A new opt-out: it is respected, and only a consent later than it counts."
-FINDING = "Compliance finding: record the consent that justified it, or unsubscribe the person."
+TONIGHT_ERASED = kept("Tonight the record is opted out, nobody may be mailed through it; erase it in Salesforce.")
+ERASE_THERE = kept("Nothing happens: it is opted out; erase it in Salesforce.")
+RELAPSE_SYNC = kept("Caused by a sync, without a new request: see who wrote it before proposing the person again.")
+RELAPSE_REQUEST = kept("A new opt-out: it is respected, and only a consent later than it counts.")
+FINDING = kept("Compliance finding: record the consent that justified it, or unsubscribe the person.")
+
+DETAILS = (
+    kept("{record} is opted out; the person is not unsubscribed in the register."),
+    kept("{record} was opted out when it was merged into {other}; the person is not unsubscribed in the register."),
+    kept("{record} was opted out when it was deleted; the person is not unsubscribed in the register."),
+    kept("{record} was opted out when it was converted; the person is not unsubscribed in the register."),
+    kept("The person is unsubscribed ({source}); {record} is not opted out."),
+    kept("{record} is not opted out, another record of the person is: {other}."),
+    kept("{record} is not opted out, another record with its address is: {other}."),
+    kept("Only some of the opt-out fields of {record} are set."),
+    kept("{number} people share this address, {out} of them unsubscribed."),
+    kept("{record} is opted out; nobody in the register has its address."),
+    kept("Resubscribed by us, then opted out again, in the register ({source}): a new opt-out."),
+    kept("Resubscribed by us, then opted out again, in the register ({source}): by a sync, without a new request."),
+    kept("Resubscribed by us, then opted out again, in Salesforce ({record} by {user}): a new opt-out."),
+    kept("Resubscribed by us, then opted out again, in Salesforce ({record} by {user}): by a sync, without a new request."),
+    kept(
+        "Resubscribed by us, then opted out again, in the register ({source}), in Salesforce ({record} by {user}): a new opt-out."
+    ),
+    kept(
+        "Resubscribed by us, then opted out again, in the register ({source}), in Salesforce ({record} by {user}): by a sync, "
+        "without a new request."
+    ),
+    kept("Closed in the register without a consent on file; unsubscribes: {number}, the first was {unsubscribe}."),
+    kept("The opt-out of {record} was cleared by {user}, not by a resubscription of ours."),
+    kept("The person is unsubscribed and has no Salesforce id; {record} has the same address."),
+    kept("The person is unsubscribed and has no Salesforce id; no record has the address."),
+    kept("{record} was merged into {other}."),
+    kept("{record} is deleted."),
+    kept("{record} was converted to contact {other}."),
+    kept("{record} was converted."),
+    kept("Salesforce does not know the record {record}."),
+    kept("The person and {record} have different addresses: the person is {state}, the record is {how}."),
+    kept("{record} has a former address of the person: the person is {state}, the record is {how}."),
+    kept("{record} is opted out, and its history does not say since when or by whom."),
+    kept("{record} is that of somebody who was erased here on request, and is still in Salesforce."),
+)
+"""What `store.mismatches` writes of each, as it puts the words together."""
 
 Action = Literal["unsubscribe_person", "opt_out_record"]
 UNSUBSCRIBE_PERSON: Action = "unsubscribe_person"

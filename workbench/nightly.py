@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
-from workbench.counted import counted
 from workbench.desk import Desk
 from workbench.eligibility.opt_outs import last_change
 from workbench.errors import NotAllowedError, WorkbenchError
@@ -21,6 +20,7 @@ from workbench.org import FieldChange, OrgError, OrgRow, Reading, RowAnswer
 from workbench.person import new_id
 from workbench.pull import pull
 from workbench.resubscription import Intent
+from workbench.said import Said, said, said_of
 from workbench.store import batches, follow_ups, leases, mismatches, operators, people, records
 from workbench.store.database import Transaction
 from workbench.store.trail_log import Entry
@@ -49,24 +49,39 @@ class SyncResult:
     dry_run: bool
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Said:
         """One plain sentence."""
-        would = "would be " if self.dry_run else ""
-        parts = [
-            f"{counted(self.unsubscribed, 'person', 'people')} {would}unsubscribed",
-            f"{counted(self.opted_out, 'Salesforce record')} {would}opted out",
-        ]
-        if self.skipped_leased:
-            parts.append(
-                f"{counted(len(self.skipped_leased), 'person', 'people')} left alone because a batch holds them: {_some(self.skipped_leased)}"
+        people, records = said_of("{number} person", "{number} people", self.unsubscribed), self._records()
+        left = said("; {sentence}", sentence=self._left_alone()) if self.skipped_leased else ""
+        failed = said("; {sentence}", sentence=self._not_written()) if self.failed else ""
+        if self.dry_run:
+            return said(
+                "{what} would be unsubscribed; {records} would be opted out{how}{why}.",
+                what=people,
+                records=records,
+                how=left,
+                why=failed,
             )
-        if self.failed:
-            parts.append(f"{len(self.failed)} records could not be written: {_some(self.failed)}")
-        return "; ".join(parts) + "."
+        return said("{what} unsubscribed; {records} opted out{how}{why}.", what=people, records=records, how=left, why=failed)
+
+    def _records(self) -> Said:
+        return said_of("{number} Salesforce record", "{number} Salesforce records", self.opted_out)
+
+    def _left_alone(self) -> Said:
+        return said_of(
+            "{number} person left alone because a batch holds them: {what}",
+            "{number} people left alone because a batch holds them: {what}",
+            len(self.skipped_leased),
+            what=_some(self.skipped_leased),
+        )
+
+    def _not_written(self) -> Said:
+        return said("{number} records could not be written: {what}", number=len(self.failed), what=_some(self.failed))
 
 
 def _some(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:NAMED]) + (f" and {len(ids) - NAMED} more" if len(ids) > NAMED else "")
+    listed = ", ".join(ids[:NAMED])
+    return said("{ids} and {number} more", ids=listed, number=len(ids) - NAMED) if len(ids) > NAMED else listed
 
 
 def sync(desk: Desk, *, dry_run: bool = False, cap: int | None = None) -> SyncResult:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from workbench.desk import Desk
 from workbench.errors import WorkbenchError
 from workbench.org import OBJECTS, Bookmark, Changes, FieldChange, OrgRefusedError, OrgRow, Page, Reading, RowColumns
+from workbench.said import said
 from workbench.store import bookmarks, incoming, mismatches, records
 from workbench.store.bookmarks import UnderWay
 from workbench.store.database import Transaction
@@ -271,15 +272,19 @@ class _Pull:
         """Say how far the reading is, and go on only if calls are left for it."""
         done = sum(self.rows.values())
         total = max(done, self.total)
-        of = f" of {total:,}" if total > done else ""
-        self.listener(Progress(done, total, f"{done:,}{of} records read{self._time_left(done, total)}."))
+        if total > done:
+            left = self._time_left(done, total)
+            sentence = said("{done} of {total} records read{how}.", done=done, total=total, how=left)
+        else:
+            sentence = said("{done} records read.", done=done)
+        self.listener(Progress(done, total, sentence))
         if self.within_budget:
             self.desk.org.keep_within_budget()
 
     def _time_left(self, done: int, total: int) -> str:
         read, seconds = done - self.began_with, time.monotonic() - self.began_at
         left = (total - done) * seconds / read if read else 0.0
-        return f", about {round(left / 60)} min left" if left >= LEAST_TIME_TOLD else ""
+        return said(", about {minutes} min left", minutes=round(left / 60)) if left >= LEAST_TIME_TOLD else ""
 
     def finish(self, kind: Kind, covered_until: datetime) -> PullResult:
         """Close the snapshot: links and mismatches follow from it in the same transaction."""

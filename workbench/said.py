@@ -31,6 +31,11 @@ def said(template: str, /, **values: object) -> Said:
     return Said.of(template, values)
 
 
+def kept(english: str) -> str:
+    """Mark a sentence, or the template of one, that is put together or stored as plain text and recognised when a screen shows it."""
+    return english
+
+
 def said_of(one: str, many: str, number: int, /, **values: object) -> Said:
     """A sentence about a ``{number}`` of things, in its singular or plural."""
     return Said.of(one, {"number": number, **values}, many=many, number=number)

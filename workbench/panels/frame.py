@@ -157,7 +157,7 @@ class Panel:
         with self.status.hold_sync():
             self.status.done, self.status.total = progress.done, progress.total
             self.status.left = time_left(progress.done, progress.total, time.monotonic() - self._work.started)
-            self.say("working", progress.sentence)
+            self.say("working", told(progress.sentence))
 
     def _on_end(self, ended: Ended) -> None:
         for button in self._resting:

@@ -26,6 +26,7 @@ NOTEBOOKS = (
     ("03-mismatches", N_("Where do register and Salesforce disagree?")),
     ("04-audit-trail", N_("What was done, by whom, and can we prove it?")),
 )
+REPORTS = {"name": N_("Report"), "issued_at": N_("Issued (UTC)"), "issued_by": N_("By"), "report_id": N_("Id")}
 NEWEST_REPORTS = 5
 
 
@@ -59,9 +60,8 @@ class StartPanel(Panel):
         self._sum_up([line.level for line in lines])
 
     def _reports(self) -> str:
-        columns = {"name": _("Report"), "issued_at": _("Issued (UTC)"), "issued_by": _("By"), "report_id": _("Id")}
         return table(
-            self.wb.reports().head(NEWEST_REPORTS), columns, caption=_("Newest first"), empty=_("No report was issued yet.")
+            self.wb.reports().head(NEWEST_REPORTS), REPORTS, caption=_("Newest first"), empty=_("No report was issued yet.")
         )
 
     def _sum_up(self, levels: list[str]) -> None:

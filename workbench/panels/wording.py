@@ -5,20 +5,44 @@ Everything that comes from people, files or Salesforce is data: it passes `html.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from html import escape
 from typing import Any
 
 import pandas as pd
 
-from workbench.panels.language import _
+from workbench.panels.language import N_, _, figure, moment_form, ngettext, told, word
 
 _SPOKEN = {
-    "clicked_link": "clicked link",
-    "salesforce_sync": "Salesforce sync",
-    "no_record": "no record",
-    "opted_in": "not opted out",
+    "True": N_("yes"),
+    "False": N_("no"),
+    # sources of an unsubscribe, and what Salesforce says
+    "clicked_link": N_("clicked link"),
+    "manual": N_("manual"),
+    "salesforce_sync": N_("Salesforce sync"),
+    "bounce": N_("bounce"),
+    "spam_complaint": N_("spam complaint"),
+    "import": N_("import"),
+    "opted_out": N_("opted out"),
+    "no_record": N_("no record"),
+    "opted_in": N_("not opted out"),
+    # kinds of mismatch, and what a sync does
+    "opted_out_only_in_salesforce": N_("opted out only in Salesforce"),
+    "unsubscribed_only_locally": N_("unsubscribed only locally"),
+    "records_disagree": N_("records disagree"),
+    "fields_disagree": N_("fields disagree"),
+    "relapse": N_("relapse"),
+    "resubscribed_without_consent": N_("resubscribed without consent"),
+    "never_syncs": N_("never syncs"),
+    "link_broken": N_("link broken"),
+    "address_changed": N_("address changed"),
+    "duplicate_address": N_("duplicate address"),
+    "orphan_opt_out": N_("orphan opt out"),
+    "origin_unknown": N_("origin unknown"),
+    "erased_in_register": N_("erased in register"),
+    "unsubscribe_person": N_("unsubscribe person"),
+    "opt_out_record": N_("opt out record"),
     "email": "e-mail",
     "PROPOSED": "waiting",
     "POSTPONED": "waiting: changed a moment ago",
@@ -31,27 +55,26 @@ _SPOKEN = {
     "ABORTED": "kept opted out on both sides",
     "UNDOING": "under way: opting out again",
     "UNDONE": "opted out again on both sides",
-    "True": "yes",
-    "False": "no",
-    "opted_out_only_in_salesforce": "opted out only in Salesforce",
 }
+ORDINALS = frozenset({"seq"})
+"""Columns of numbers that name something, and so are written as in an export."""
 ROWS_SHOWN = 100
 SENTENCE = 40  # characters; longer text gets room, so that a column is not a word wide
 
 
 def spoken(code: str) -> str:
     """A code as words: ``asked_in_writing`` becomes ``asked in writing``."""
-    return _SPOKEN.get(code, code.replace("_", " "))
+    return word(_SPOKEN.get(code, code.replace("_", " ")))
 
 
 def plain_time(moment: datetime) -> str:
     """A moment in UTC to the minute."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    return moment_form(moment)
 
 
 def people(number: int) -> str:
     """A number of people in words: ``1 person``, ``2 people``."""
-    return f"{number:,} {'person' if number == 1 else 'people'}"
+    return ngettext("{number} person", "{number} people", number)
 
 
 def cell(value: Any) -> str:
@@ -72,18 +95,23 @@ def table(
     caption: str,
     empty: str = "",
     spell: Iterable[str] = (),
+    tell: Iterable[str] = (),
     shown: int = ROWS_SHOWN,
 ) -> str:
-    """A DataFrame as an HTML table: ``columns`` names what is shown and its headings, ``spell`` the columns that hold codes.
+    """A DataFrame as an HTML table: ``columns`` names what is shown and its headings.
 
-    At most ``shown`` rows; the caption says so when there are more. All text is escaped.
+    ``spell`` are the columns that hold codes, ``tell`` those that hold the house's own sentences; all other text is anybody's and
+    stays as it is. At most ``shown`` rows; the caption says so when there are more. All text is escaped.
     """
     present = [name for name in columns if name in frame.columns]
     if frame.empty:
         return f"<p>{escape(empty or _('Nothing.'))}</p>"
-    head = "".join(f'<th scope="col">{escape(columns[name])}</th>' for name in present)
+    head = "".join(f'<th scope="col">{escape(word(columns[name]))}</th>' for name in present)
+    said: dict[str, Callable[[str], str]] = (
+        dict.fromkeys(spell, _spelt) | dict.fromkeys(tell, told) | dict.fromkeys(ORDINALS, str)
+    )
     rows = frame.head(shown)[present].itertuples(index=False, name=None)
-    body = "".join(f"<tr>{''.join(_td(v, n in spell) for n, v in zip(present, row, strict=True))}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(_td(v, said.get(n)) for n, v in zip(present, row, strict=True))}</tr>" for row in rows)
     more = escape(_(" – the first {shown} of {total} rows", shown=shown, total=len(frame))) if len(frame) > shown else ""
     label = escape(caption, quote=True)
     return (
@@ -92,12 +120,19 @@ def table(
     )
 
 
-def _td(value: Any, spell: bool) -> str:
+def _td(value: Any, said: Callable[[str], str] | None) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     text = cell(value)
-    words = "\n".join(spoken(part) for part in text.split("\n")) if spell else text
+    if said is None and isinstance(value, int) and not isinstance(value, bool):
+        text = figure(value)
+    elif said is not None:
+        text = "\n".join(said(part) for part in text.split("\n"))
     kind = "cw-number" if number else "cw-time" if isinstance(value, datetime) else "cw-sentence" if len(text) > SENTENCE else ""
-    return f'<td class="{kind}">{escape(words)}</td>' if kind else f"<td>{escape(words)}</td>"
+    return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
+
+
+def _spelt(codes: str) -> str:
+    return ", ".join(spoken(code) for code in codes.split(", "))
 
 
 def heading(text: str) -> str:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from workbench.mismatch import OPT_OUT_RECORD, UNSUBSCRIBE_PERSON, Change, Excluded
+from workbench.said import said
 from workbench.store.database import Transaction
 from workbench.store.mismatches.sides import (
     Condition,
@@ -85,10 +86,10 @@ class _Target:
 
 def _person(person_id: str, speaking: str | None, targets: dict[str, _Target]) -> Change:
     if speaking:
-        why = f"The linked record {speaking} is opted out."
+        why = said("The linked record {record} is opted out.", record=speaking)
         return Change(action=UNSUBSCRIBE_PERSON, person_id=person_id, record_id=speaking, why=why)
     via = min(i for i, about in targets.items() if person_id in about.others)
-    why = f"The linked record {via} is opted out tonight: least permissive wins."
+    why = said("The linked record {record} is opted out tonight: least permissive wins.", record=via)
     return Change(action=UNSUBSCRIBE_PERSON, person_id=person_id, record_id=via, why=why, direct=False)
 
 
@@ -96,21 +97,21 @@ def _record(record_id: str, about: _Target, people: frozenset[str]) -> Change:
     following = min(about.unsubscribed or [i for i in about.others if i in people])
     direct = bool(about.unsubscribed) or about.half
     if about.half:
-        why = "Only some of its opt-out fields are set."
+        why = said("Only some of its opt-out fields are set.")
     elif direct:
-        why = "Its person is unsubscribed."
+        why = said("Its person is unsubscribed.")
     else:
-        why = "Another record of its person is opted out: least permissive wins."
+        why = said("Another record of its person is opted out: least permissive wins.")
     return Change(action=OPT_OUT_RECORD, person_id=following, record_id=record_id, why=why, direct=direct)
 
 
 def _former(record_id: str, person_id: str) -> Change:
-    why = "It has a former address of its person, who is unsubscribed."
+    why = said("It has a former address of its person, who is unsubscribed.")
     return Change(action=OPT_OUT_RECORD, person_id=person_id, record_id=record_id, why=why)
 
 
 def _erased(record_id: str) -> Change:
-    why = "Its person was erased on request: nobody may be mailed through it."
+    why = said("Its person was erased on request: nobody may be mailed through it.")
     return Change(action=OPT_OUT_RECORD, person_id="", record_id=record_id, why=why)
 
 
