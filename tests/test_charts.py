@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from workbench.charts import Lane, Sign, lanes
+from workbench.charts import Ages, Lane, Sign, ages, lanes
 from workbench.charts import time_lanes as drawing
 from workbench.charts.svg import AGREED, IN, OUT, width_of
 
@@ -22,6 +22,10 @@ SHAPES = sorted(drawing.SHAPES)
 
 def days(number: float) -> datetime:
     return NOW - timedelta(days=number)
+
+
+def sign(ago: float, shape: str, name: str) -> Sign:
+    return Sign(days(ago), shape, name, f"{days(ago):%Y-%m-%d}")
 
 
 def two(signs: list[Sign], spans: list[tuple[datetime | None, datetime | None]] = [], name: str = "Register") -> str:  # noqa: B006 - read only
@@ -41,7 +45,7 @@ def texts(svg: str) -> list[ElementTree.Element]:
 
 
 def test_a_chart_is_an_image_with_a_title_and_a_description() -> None:
-    root = ElementTree.fromstring(two([Sign(days(3), "stop", "unsubscribed")], [(days(3), None)]))
+    root = ElementTree.fromstring(two([sign(3, "stop", "unsubscribed")], [(days(3), None)]))
     title, says = root[0], root[1]
     assert root.get("role") == "img"
     assert (title.tag, title.text, says.tag, says.text) == (f"{NAME}title", "T", f"{NAME}desc", "S")
@@ -56,7 +60,7 @@ def test_two_charts_on_one_page_have_ids_of_their_own_and_the_same_chart_the_sam
 
 def test_words_that_attack_are_words() -> None:
     svg = lanes(
-        Lane(NASTY, NASTY, [(None, None)], [Sign(days(1), "again", NASTY)]),
+        Lane(NASTY, NASTY, [(None, None)], [sign(1, "again", NASTY)]),
         Lane(NASTY, NASTY),
         now=NOW,
         title=NASTY,
@@ -71,7 +75,7 @@ def test_words_that_attack_are_words() -> None:
 
 
 def test_a_chart_loads_nothing_runs_nothing_and_follows_the_theme() -> None:
-    svg = two([Sign(days(n), SHAPES[n % len(SHAPES)], "x") for n in range(9)], [(None, days(3)), (days(1), None)])
+    svg = two([sign(n, SHAPES[n % len(SHAPES)], "x") for n in range(9)], [(None, days(3)), (days(1), None)])
     assert not re.search(r"(?i)script|href|url\(|@import|\son\w+=", svg)
     assert re.findall("https?:[^\"' ]*", svg) == ["http://www.w3.org/2000/svg"]
     assert set(re.findall('fill:([^;"]+)', svg)) <= {"currentColor", OUT, IN, AGREED}
@@ -86,7 +90,7 @@ def test_every_sign_has_a_shape_of_its_own() -> None:
 def test_signs_stay_on_their_lane_and_labels_never_touch(seed: int) -> None:
     draw = random.Random(seed)
     signs = [
-        Sign(days(draw.choice([0, 0.1, 3, 400, 4000]) * draw.random()), draw.choice(SHAPES), "x" * draw.randrange(3, 25))
+        sign(draw.choice([0, 0.1, 3, 400, 4000]) * draw.random(), draw.choice(SHAPES), "x" * draw.randrange(3, 25))
         for _ in range(draw.randrange(90))
     ]
     svg = two(signs)
@@ -109,7 +113,7 @@ def test_signs_stay_on_their_lane_and_labels_never_touch(seed: int) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 6, 13, 30, 62, 63, 100, 364, 800, 2000, 4000, 20_000])
 def test_the_axis_has_a_few_even_ticks_within_the_time_shown(length: int) -> None:
-    svg = two([Sign(days(length), "stop", "x")])
+    svg = two([sign(length, "stop", "x")])
     ticks = [t for t in texts(svg) if re.fullmatch(r"\d{4}|\d{2}-\d{2}|\d{4}-\d{2}", t.text or "")]
     assert 2 <= len(ticks) <= drawing.TICKS + 1
     places = [float(t.get("x", "")) for t in ticks]
@@ -117,3 +121,47 @@ def test_the_axis_has_a_few_even_ticks_within_the_time_shown(length: int) -> Non
     assert min(apart) > 35
     assert max(apart) < 1.25 * min(apart)  # months are not equally long
     assert all(drawing.LEFT <= x <= drawing.WIDTH - drawing.RIGHT for x in places)
+
+
+def rows(draw: random.Random, number: int, classes: int) -> list[Ages]:
+    """Invented kinds with ages of every size."""
+    found = []
+    for _ in range(number):
+        numbers = [draw.choice([0, draw.randrange(9), draw.randrange(10**6)]) for _ in range(classes)]
+        found.append(Ages("x" * draw.randrange(3, 36), numbers, [f"{n:,}" for n in (*numbers, sum(numbers))]))
+    return found
+
+
+def aged(found: list[Ages], classes: int = 6, allowed: int = 3, word: str = "within") -> str:
+    names = [f"{n}–{n + 1}" for n in range(classes)]
+    return ages(found, classes=names, allowed=allowed, title="T", says="S", within=word, over=word, unit=word, together=word)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_number_is_written_beside_its_bar_and_bars_are_of_one_scale(seed: int) -> None:
+    draw = random.Random(seed)
+    classes, allowed = draw.choice([(5, 2), (6, 3), (6, 2)])
+    found = rows(draw, draw.randrange(1, 14), classes)
+    root = ElementTree.fromstring(aged(found, classes, allowed))
+    numbers = [n for row in found for n in row.numbers if n]
+    groups = root.findall(f"{NAME}g")
+    assert [group[2].text for group in groups] == [f"{n:,}" for n in numbers]
+    lengths = [float(re.findall(r"h([\d.]+)", group[1].get("d", ""))[0]) for group in groups]
+    most = max(numbers, default=0)
+    for number, length in zip(numbers, lengths, strict=True):
+        assert length == pytest.approx(max(2, max(lengths) * number / most), abs=0.2)
+    width = float(root.get("viewBox", "").split()[2])
+    assert width <= 961
+    assert all(0 <= float(t.get("x", "")) <= width for t in root.findall(f".//{NAME}text"))
+
+
+def test_what_is_over_the_limit_lies_behind_the_line_and_has_another_colour() -> None:
+    svg = aged([Ages("kind", [1, 2, 3, 4, 5, 6], [*"123456", "21"])])
+    line = float(re.findall(r'd="M([\d.]+) 4V', svg)[0])
+    bars = re.findall(r'd="M([\d.]+) [\d.]+h[^"]+" style="fill:([^"]+)"', svg)
+    assert [(float(x) > line, colour) for x, colour in bars] == [(False, IN)] * 3 + [(True, OUT)] * 3
+
+
+def test_ages_show_words_that_attack_as_words() -> None:
+    root = ElementTree.fromstring(aged([Ages(NASTY, [1] * 6, [NASTY] * 7)], word=NASTY))
+    assert {element.tag.removeprefix(NAME) for element in root.iter()} == {"svg", "title", "desc", "path", "text", "g"}

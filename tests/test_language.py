@@ -28,7 +28,7 @@ from workbench.panels.wording import spoken, table
 from workbench.said import Said, said, said_of
 from workbench.settings import FILE, read_settings, rewrite
 
-TRANSLATED = ("frame.py", "mismatches.py", "pictures.py", "start.py", "wording.py", "work.py")
+TRANSLATED = ("frame.py", "mismatches.py", "start.py", "wording.py", "work.py")
 """The modules of the panels that are wholly marked; what the others say is English."""
 
 SHOWING = {"say", "button", "heading", "paragraph", "table", "Button", "HTML", "Dropdown", "Text", "Textarea", "Checkbox"}
@@ -292,12 +292,12 @@ def test_the_mismatch_panel_speaks_german(own: Workbench) -> None:
     panel.refresh()
     panel.wait()
     assert re.fullmatch(
-        r"\d+ Datensätze aus Salesforce gelesen, davon \d+ neu oder geändert\. \d+ offene Abweichung(en)?, davon \d+ seit mehr als 10 Werktagen\.",
+        r"\d+ Datensätze aus Salesforce gelesen, davon \d+ neu oder geändert\. \d+ offene Abweichung(en)?, davon \d+ seit mehr als 10 Arbeitstagen\.",
         panel.status.sentence,
     )
     assert english_left(panel) == set()
     panel.kind.value = "never_syncs"
-    assert panel.status.sentence == "4 Zeilen: wird nie abgeglichen."
+    assert panel.status.sentence == "4 Zeilen: abgemeldet, ohne Salesforce-ID."
     assert "Es geschieht nichts: Salesforce erfährt es von niemandem." in panel._rows_view.value
     panel.dry_run()
     panel.wait()

@@ -52,6 +52,7 @@ FLOORS = (
     ("anchors", "evidence", "schedules", "signing", "timestamps"),
     ("scratch_org",),
     ("store", "salesforce", "settings"),
+    ("pictures",),
     ("mismatch", "resubscription", "suppression", "timeline"),
     ("eligibility",),
     ("policy",),

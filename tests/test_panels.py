@@ -558,6 +558,8 @@ def test_mismatches_are_counted_shown_and_handed_on(own):
     panel.refresh()
     panel.wait()
     assert "records read from Salesforce" in panel.status.sentence, panel.status.sentence
+    assert "unsubscribed only in the register: 1 open, 1 over the limit." in panel._counts_view.value
+    assert panel._counts_view.value.index('role="img"') < panel._counts_view.value.index("What it means")
     panel.kind.value = "unsubscribed_only_locally"
     assert first["email"] in panel._rows_view.value
     assert list(panel.selection["person_id"]) == [first["person_id"]]

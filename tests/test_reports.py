@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -428,6 +429,10 @@ def test_the_mismatch_review_names_kinds_ages_and_tonights_changes(audited: Worl
         EVE,
     ):
         assert expected in text
+    (drawn,) = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', found.html.read_text(encoding="utf-8"))
+    picture = base64.b64decode(drawn).decode()
+    assert "unsubscribed only in the register" in picture
+    assert "_only_" not in picture, "kinds are named in words"
     assert reports.verify(audited.wb, found.html).ok
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from invented_register import FIELD, T0, THEM, US, Invented, apart, hours, lead, new_store, undone, wipe
 
 from workbench import mismatch as m
-from workbench.mismatch import KINDS, Change
+from workbench.mismatch import KINDS, Change, age_classes
 from workbench.store import mismatches, people, records, suppression
 from workbench.store import schema as s
 
@@ -648,6 +649,26 @@ def test_counts_show_every_kind_and_who_is_late(tx, made):
     assert (late.open, late.oldest_business_days, late.over_limit) == (4, 11, 1)
     assert {c.kind: c.over_limit for c in mismatches.counts(tx, NOW, limit=4)}["unsubscribed_only_locally"] == 3
     assert (counts["relapse"].open, counts["relapse"].oldest_business_days) == (0, 0)
+
+
+@pytest.mark.parametrize("limit", [1, 4, 10])
+def test_ages_are_those_of_the_list_class_by_class(tx, made, limit):
+    for number in range(90):
+        made.out(made.person(f"p{number}@example.com", lead(number)), at=NOW - timedelta(days=number, minutes=number * 7))
+        made.record(number, f"p{number}@example.com", out=number % 3 == 0)
+    made.person("late@example.com", lead(99))
+    made.record(99, "late@example.com", out=True)
+    look(tx)
+    begins = (*age_classes(limit), 10**6)
+    expected = {}
+    for one in mismatches.list_(tx):
+        numbers = expected.setdefault(one.kind, [0] * (len(begins) - 1))
+        numbers[bisect_right(begins, one.age_business_days(NOW)) - 1] += 1
+    assert {k.kind: list(k.numbers) for k in mismatches.ages(tx, NOW, limit=limit)} == expected
+    assert len(expected) > 1
+    over = {c.kind: c.over_limit for c in mismatches.counts(tx, NOW, limit=limit) if c.open}
+    allowed = begins.index(limit + 1)
+    assert {kind: sum(numbers[allowed:]) for kind, numbers in expected.items()} == over
 
 
 def test_the_list_can_be_narrowed(tx, made):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Literal
 
-from workbench.said import kept
+from workbench.said import Said, kept, said
 
 KINDS: dict[str, str] = {
     "opted_out_only_in_salesforce": kept("The record is opted out, the person is not unsubscribed."),
@@ -28,6 +29,23 @@ KINDS: dict[str, str] = {
     "erased_in_register": kept("Somebody was erased on request, and their record is still in Salesforce."),
 }
 """Every kind of mismatch by its stable code, with what it means."""
+
+NAMES = {
+    "opted_out_only_in_salesforce": said("opted out only in Salesforce"),
+    "unsubscribed_only_locally": said("unsubscribed only in the register"),
+    "records_disagree": said("only some records opted out"),
+    "fields_disagree": said("only some opt-out fields set"),
+    "relapse": said("resubscribed, opted out again"),
+    "resubscribed_without_consent": said("resubscribed without consent"),
+    "never_syncs": said("unsubscribed, no Salesforce id"),
+    "link_broken": said("linked record is gone"),
+    "address_changed": said("addresses differ"),
+    "duplicate_address": said("several people, one address"),
+    "orphan_opt_out": said("opted out, not in the register"),
+    "origin_unknown": said("opted out, origin unknown"),
+    "erased_in_register": said("erased, still in Salesforce"),
+}
+"""What a screen or chart calls each kind, in a few plain words."""
 
 ON_TRAIL = ("relapse", "resubscribed_without_consent")
 """Kinds whose coming and going are events of the trail: findings about what somebody did.
@@ -144,6 +162,14 @@ class KindCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KindAges:
+    """The open mismatches of one kind by how old they are: a number for each class of `age_classes`."""
+
+    kind: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """One opt-out that tonight's sync will write, and why.
 
@@ -193,6 +219,23 @@ def late_before(now: datetime, limit: int) -> datetime:
     while passed - _weekdays_until(day - timedelta(days=1)) <= limit:
         day -= timedelta(days=1)
     return datetime.combine(day, time(), UTC)
+
+
+def age_classes(limit: int) -> tuple[int, ...]:
+    """Where classes of age begin, in business days, for a limit of so many: the last two days of it are one of them, and none lies across it."""
+    return tuple(sorted({0, limit // 2 + 1, max(limit - 1, 0), limit + 1, 2 * limit + 1, 6 * limit + 1}))
+
+
+def age_names(limit: int) -> tuple[Said, ...]:
+    """What each of the `age_classes` is called, in business days, such as 0–5 and over 60."""
+    begins = age_classes(limit)
+    return (*(_from_to(a, b - 1) for a, b in pairwise(begins)), said("over {days}", days=begins[-1] - 1))
+
+
+def _from_to(first: int, last: int) -> Said:
+    return Said.of(
+        "{first}" if first == last else "{first}–{last}", {"first": first, "last": last}
+    )  # no words: nothing to translate
 
 
 def _day(moment: datetime) -> date:

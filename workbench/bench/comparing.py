@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.bench.opened import Listener
+    from workbench.mismatch import KindAges
     from workbench.nightly import SyncResult
     from workbench.pull import PullResult
     from workbench.push import Push
@@ -51,6 +52,11 @@ class Comparing(Opened):
         """Open mismatches by kind: kind, open, oldest_business_days, over_limit."""
         with self.store.read() as tx:
             return views.counts_table(tx, self._desk)
+
+    def mismatch_ages(self) -> tuple[KindAges, ...]:
+        """Open mismatches by kind and age, in the classes of `mismatch.age_classes` for the policy's limit; kinds without any are left out."""
+        with self.store.read() as tx:
+            return mismatches.ages(tx, now=self.clock(), limit=self.policy.honour_within_business_days)
 
     def forecast(self) -> pd.DataFrame:
         """What tonight's sync would do: person_id, record_id, action (unsubscribe_person or opt_out_record), why."""

@@ -4,6 +4,7 @@ Values and words come in, markup goes out: no language, no register. Every text 
 at its first chart, and its colours would not follow the theme.
 """
 
+from workbench.charts.age_rows import Ages, ages
 from workbench.charts.time_lanes import Lane, Sign, lanes
 
-__all__ = ["Lane", "Sign", "lanes"]
+__all__ = ["Ages", "Lane", "Sign", "ages", "lanes"]

@@ -31,11 +31,12 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Sign:
-    """Something that happened: a shape of `SHAPES`, and what it is called."""
+    """Something that happened: a shape of `SHAPES`, what it is called, and its day as it is written."""
 
     at: datetime
     shape: str
     name: str
+    day: str
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _labels(placed: Sequence[tuple[float, Sign]]) -> tuple[list[_Label], int]:
     A label stands right of its sign, or left where the picture ends. Those on the right are laid from the last to the first, those on the
     left from the first to the last: so no line from a label to its sign crosses another label.
     """
-    every = [_Label.at(x, f"{sign.name} {sign.at.astimezone(UTC):%Y-%m-%d}") for x, sign in placed]
+    every = [_Label.at(x, f"{sign.name} {sign.day}") for x, sign in placed]
     leftwards = [label for label in every if label.anchor == "end"][-ROWS:]
     rightwards = [label for label in reversed(every) if label.anchor == "start"]
     laid: list[_Label] = []
@@ -157,7 +158,7 @@ class _Label:
 def _signs(lane: Lane, scale: _Scale, y: float) -> Iterator[str]:
     for x, sign in _placed(lane.signs, scale):
         colour, path = SHAPES[sign.shape]
-        moment = f"{sign.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        moment = f"{sign.day} {sign.at.astimezone(UTC):%H:%M} UTC"
         drawn = element(
             "path", d=path, style=f"fill:{colour};stroke:{PAPER}", stroke_width=1.5, paint_order="stroke", fill_rule="evenodd"
         )

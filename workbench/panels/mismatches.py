@@ -14,6 +14,7 @@ from workbench.panels.frame import Panel
 from workbench.panels.language import N_, _, ngettext, told
 from workbench.panels.start import notebook_link
 from workbench.panels.wording import heading, paragraph, people, spoken, table
+from workbench.pictures import mismatch_ages
 
 COUNTS = {
     "kind": N_("Kind"),
@@ -74,13 +75,18 @@ class MismatchPanel(Panel):
         counts = counts[counts["open"] > 0]
         counts = counts.assign(means=[KINDS.get(kind, "") for kind in counts["kind"]])
         limit = self.wb.policy.honour_within_business_days
-        self._counts_view.value = heading(_("Open mismatches by kind")) + table(
-            counts[list(COUNTS)],
-            COUNTS,
-            caption=_("An opt-out has to be honoured within {limit} business days", limit=limit),
-            empty=_("Register and Salesforce agree."),
-            spell=("kind",),
-            tell=("means",),
+        drawn = mismatch_ages(self.wb.mismatch_ages(), limit=limit, told=told)
+        self._counts_view.value = (
+            heading(_("Open mismatches by kind"))
+            + drawn
+            + table(
+                counts[list(COUNTS)],
+                COUNTS,
+                caption=_("An opt-out has to be honoured within {limit} business days", limit=limit),
+                empty=_("Register and Salesforce agree."),
+                spell=("kind",),
+                tell=("means",),
+            )
         )
         self._show_rows(quiet=True)
         self._show_forecast()

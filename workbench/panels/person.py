@@ -11,8 +11,9 @@ import ipywidgets as widgets
 
 from workbench.bench import Workbench
 from workbench.errors import EvidenceError
-from workbench.panels.pictures import person_timeline
+from workbench.panels.language import day_form, told
 from workbench.panels.wording import heading, paragraph, plain_time, spoken, table
+from workbench.pictures import person_timeline
 from workbench.preview import preview
 
 HISTORY = {
@@ -101,7 +102,7 @@ def card_html(card: Any, *, now: datetime) -> str:
         f'<section aria-label="Person card">{heading(name)}<table class="cw-table">{rows}</table>'
         + table(card.records, RECORDS, caption="Salesforce records", empty="No Salesforce record is known.", spell=("opted_out", "is_deleted", "is_converted"))
         + table(card.consents, CONSENTS, caption="Consents on file", empty="No consent is on file.", spell=("method", "state", "purpose"))
-        + person_timeline(card.timeline, now=now)
+        + person_timeline(card.timeline, now=now, told=told, day=day_form)
         + table(card.history, HISTORY, caption="History of both systems", empty="Nothing is on record yet.")
         + "</section>"
     )  # fmt: skip

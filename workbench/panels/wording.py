@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from workbench.mismatch import NAMES
 from workbench.panels.language import N_, _, figure, moment_form, ngettext, told, word
 
 _SPOKEN = {
@@ -27,20 +28,8 @@ _SPOKEN = {
     "opted_out": N_("opted out"),
     "no_record": N_("no record"),
     "opted_in": N_("not opted out"),
-    # kinds of mismatch, and what a sync does
-    "opted_out_only_in_salesforce": N_("opted out only in Salesforce"),
-    "unsubscribed_only_locally": N_("unsubscribed only locally"),
-    "records_disagree": N_("records disagree"),
-    "fields_disagree": N_("fields disagree"),
-    "relapse": N_("relapse"),
-    "resubscribed_without_consent": N_("resubscribed without consent"),
-    "never_syncs": N_("never syncs"),
-    "link_broken": N_("link broken"),
-    "address_changed": N_("address changed"),
-    "duplicate_address": N_("duplicate address"),
-    "orphan_opt_out": N_("orphan opt out"),
-    "origin_unknown": N_("origin unknown"),
-    "erased_in_register": N_("erased in register"),
+    **NAMES,
+    # what a sync does
     "unsubscribe_person": N_("unsubscribe person"),
     "opt_out_record": N_("opt out record"),
     "email": "e-mail",

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from workbench.mismatch import KINDS
+from workbench.mismatch import KINDS, NAMES
+from workbench.pictures import mismatch_ages
 from workbench.reports.presentation import Chart, Facts, Note, Table, address, day, whole_numbers
 from workbench.reports.tables import records
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from workbench.bench import Workbench
 
 Row = dict[str, Any]
-COLOURS = {"within the limit": "#0b4f8a", "over the limit": "#9a1b1b"}
 ACTIONS = {"unsubscribe_person": "unsubscribe the person in the register", "opt_out_record": "opt out the record in Salesforce"}
 
 
@@ -29,6 +29,7 @@ class MismatchReview:
         wanted = None if kind == "all" else kind
         counts = [row for row in records(wb.mismatch_counts())[1] if wanted in (None, row["kind"])]
         self._counts = [row for row in counts if row["open"]]
+        self._ages = [ages for ages in wb.mismatch_ages() if wanted in (None, ages.kind)]
         rows = records(wb.mismatches(wanted))[1]
         self._rows = [self._row(row) for row in rows if row["age_business_days"] > self._limit or not only_over_limit]
         self._rows.sort(key=lambda row: (-row["business days"], row["kind"], row["person"], row["record"]))
@@ -49,13 +50,13 @@ class MismatchReview:
         return Facts("Summary", values, frozenset(bad))
 
     def chart(self) -> Chart:
-        """Open mismatches by kind, within and over the limit."""
+        """Open mismatches by kind and age, within and over the limit."""
         if not self._counts:
             return Chart("Mismatches", None, "Register and Salesforce agree.")
         by_number = sorted(self._counts, key=lambda row: -row["over_limit"])
-        late = [f"{row['kind']} {row['over_limit']}" for row in by_number if row["over_limit"]]
+        late = [f"{NAMES[row['kind']]} {row['over_limit']}" for row in by_number if row["over_limit"]]
         says = f"Over the limit: {', '.join(late)}." if late else f"None is older than {self._limit} business days."
-        return Chart("Open mismatches by kind", _kind_chart(self._counts), says)
+        return Chart("Open mismatches by kind and age", mismatch_ages(self._ages, limit=self._limit), says)
 
     def kinds(self) -> Table:
         """What each kind means, how many are open, how old the oldest is."""
@@ -112,24 +113,3 @@ class MismatchReview:
             "what": row["detail"],
             "next sync": row["forecast"],
         }
-
-
-def _kind_chart(counts: list[Row]) -> Any:
-    import altair as alt
-
-    within, over = COLOURS
-    most = max(int(row["open"]) for row in counts)
-    values = [{"kind": row["kind"], "age": within, "mismatches": int(row["open"] - row["over_limit"])} for row in counts]
-    values += [{"kind": row["kind"], "age": over, "mismatches": int(row["over_limit"])} for row in counts]
-    chart = alt.Chart(alt.InlineData(values=values), width=560, height=alt.Step(26)).mark_bar()
-    return chart.encode(
-        x=alt.X("mismatches:Q", title="open mismatches", axis=alt.Axis(**whole_numbers(most))),
-        y=alt.Y("kind:N", title=None, sort="-x", axis=alt.Axis(labelLimit=280)),
-        color=alt.Color(
-            "age:N",
-            title=None,
-            scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
-            legend=alt.Legend(orient="top"),
-        ),
-        order=alt.Order("age:N", sort="descending"),
-    )

@@ -135,18 +135,19 @@ class Across(Table):
 
 @dataclass(frozen=True)
 class Chart(Shown):
-    """A chart as an SVG picture with a text that says the same; needs no network and no script."""
+    """A chart as an SVG picture with a text that says the same; needs no network and no script.
 
-    chart: AltairChart | None
+    ``chart`` is one of altair's, or SVG as `charts` draws it; None where there is nothing to draw.
+    """
+
+    chart: AltairChart | str | None
     says: str
 
     def html(self) -> str:
         """A figure with its caption; the sentence alone where there is nothing to draw."""
-        if self.chart is None:
+        if not self.chart:
             return f'<p class="none">{_text(self.says)}</p>'
-        import vl_convert
-
-        svg = vl_convert.vegalite_to_svg(self.chart.configure(**LOOK).to_dict())
+        svg = self.chart if isinstance(self.chart, str) else _drawn(self.chart)
         source = base64.b64encode(svg.encode()).decode()
         picture = f'<img alt="{_text(self.says)}" src="data:image/svg+xml;base64,{source}">'
         return f"<figure>{picture}<figcaption>{_text(self.title)}. {_text(self.says)}</figcaption></figure>"
@@ -170,6 +171,12 @@ class Note(Shown):
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         data, _ = super()._repr_mimebundle_(include, exclude)
         return data, {"workbench": dict(self.facts)} if self.facts else {}
+
+
+def _drawn(chart: AltairChart) -> str:
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(chart.configure(**LOOK).to_dict()))
 
 
 def address(email: Any, personal_data: str) -> str:

@@ -7,13 +7,24 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import pairwise
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from workbench.mismatch import KINDS, NO_LONGER_FOUND, ON_TRAIL, KindCount, Mismatch, business_days, late_before
+from workbench.mismatch import (
+    KINDS,
+    NO_LONGER_FOUND,
+    ON_TRAIL,
+    KindAges,
+    KindCount,
+    Mismatch,
+    age_classes,
+    business_days,
+    late_before,
+)
 from workbench.store import postgresql
 from workbench.store import schema as s
 from workbench.store.database import Transaction
@@ -232,3 +243,17 @@ def _count(kind: str, row: sa.Row[Any] | None, now: datetime) -> KindCount:
     if row is None:
         return KindCount(kind=kind, open=0, oldest_business_days=0, over_limit=0)
     return KindCount(kind=kind, open=row.n, oldest_business_days=business_days(row.oldest, now), over_limit=int(row.late))
+
+
+def ages(tx: Transaction, now: datetime, *, limit: int = 10) -> tuple[KindAges, ...]:
+    """The kinds of which any mismatch is open, each with how many of it are in each class of `age_classes` for the ``limit``."""
+    began = sa.func.coalesce(t.c.since, t.c.first_seen)
+    first = [
+        late_before(now, days - 1) for days in age_classes(limit)[1:]
+    ]  # what began before it is in that class, or an older one
+    older = [sa.func.sum(sa.case((began < moment, 1), else_=0)) for moment in first]
+    query = sa.select(t.c.kind, sa.func.count(), *older).where(OPEN).group_by(t.c.kind)
+    found = {row[0]: [int(number) for number in row[1:]] for row in tx.execute(query)}
+    return tuple(
+        KindAges(kind=kind, numbers=tuple(a - b for a, b in pairwise([*found[kind], 0]))) for kind in KINDS if kind in found
+    )
