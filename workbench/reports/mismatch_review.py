@@ -54,8 +54,8 @@ class MismatchReview:
         if not self._counts:
             return Chart("Mismatches", None, "Register and Salesforce agree.")
         by_number = sorted(self._counts, key=lambda row: -row["over_limit"])
-        late = [f"{NAMES[row['kind']]} {row['over_limit']}" for row in by_number if row["over_limit"]]
-        says = f"Over the limit: {', '.join(late)}." if late else f"None is older than {self._limit} business days."
+        late = [f"{NAMES[row['kind']]} ({row['over_limit']})" for row in by_number if row["over_limit"]]
+        says = f"Over the limit: {'; '.join(late)}." if late else f"None is older than {self._limit} business days."
         return Chart("Open mismatches by kind and age", mismatch_ages(self._ages, limit=self._limit), says)
 
     def kinds(self) -> Table:
