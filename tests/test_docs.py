@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,13 +55,15 @@ def test_the_picture_s_lines_lead_to_every_room_that_is_imported() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    for section in ("dependencies", "postgres"):
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    sections = ("dependencies", *tomllib.loads(text)["project"]["optional-dependencies"])
+    assert {"postgres", "voila"} <= set(sections)
+    for section in sections:
         assert reasons(section), section
         assert [requirement for requirement, reason in reasons(section) if len(reason) < 10] == []
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[dependency-groups]")[0]
-    assert len(re.findall(r'^  "[a-z0-9-]+(?:\[\w+\])?[>=]', project, re.MULTILINE)) == len(reasons("dependencies")) + len(
-        reasons("postgres")
-    )
+    project = text.partition("[dependency-groups]")[0]
+    listed = re.findall(r'^  "[a-z0-9-]+(?:\[\w+\])?[>=]', project, re.MULTILINE)
+    assert len(listed) == sum(len(reasons(section)) for section in sections)
 
 
 def test_no_link_and_no_anchor_leads_nowhere(tmp_path: Path) -> None:

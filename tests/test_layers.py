@@ -98,6 +98,7 @@ DOORS = {
     "simple_salesforce": ("salesforce",),
     "sqlalchemy": ("store",),
     "starlette": ("scratch_org",),
+    "tornado": ("lab",),
     "traitlets": ("panels",),
     "typer": ("cli",),
     "uvicorn": ("scratch_org",),

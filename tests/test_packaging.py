@@ -26,6 +26,9 @@ pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason=
 CARRIED = (
     "workbench/py.typed",
     "workbench/verify_trail.py",
+    "workbench/lab/jupyter/voila/templates/workbench/conf.json",
+    "workbench/lab/jupyter/voila/templates/workbench/index.html.j2",
+    "workbench/lab/jupyter/voila/templates/workbench/page.html",
     "workbench/panels/grid.js",
     "workbench/panels/grid.css",
     "workbench/locale/de/LC_MESSAGES/workbench.mo",

@@ -47,8 +47,8 @@ def end_with_parent() -> None:
 
 
 @contextmanager
-def lab_server(workspace: Path, **environment: str) -> Iterator[str]:
-    """JupyterLab on the workspace with a home of its own; yields its address with the token."""
+def lab_server(workspace: Path, *further: str, **environment: str) -> Iterator[str]:
+    """JupyterLab on the workspace with a home of its own, started with these further words; yields its address with the token."""
     lab.prepare(workspace)
     home = Path(tempfile.mkdtemp(prefix="wb-"))  # short: Unix sockets of the kernels have paths of at most 107 bytes
     token = secrets.token_hex(16)
@@ -62,7 +62,7 @@ def lab_server(workspace: Path, **environment: str) -> Iterator[str]:
     words, inherited = lab.command(workspace)
     log = (home / "lab.log").open("wb")
     server = subprocess.Popen(
-        [*words, "--expose-app-in-browser"],
+        [*words, "--expose-app-in-browser", *further],
         env=inherited | own | environment,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -148,11 +148,16 @@ def open_notebook(page: Page, name: str) -> None:
 
 @contextmanager
 def workspace_in_lab(
-    folder: Path, *, on_org: Callable[[ScratchOrg], None] = lambda _: None, settings: Callable[[str], str] = str, **given: Any
+    folder: Path,
+    *further: str,
+    on_org: Callable[[ScratchOrg], None] = lambda _: None,
+    settings: Callable[[str], str] = str,
+    **given: Any,
 ) -> Iterator[tuple[Page, Workbench, str]]:
     """JupyterLab on a workspace of invented people (``given`` goes to `opened`) in Chromium: page, Workbench, address.
 
-    ``on_org`` is handed the scratch org, for tests that make it misbehave; ``settings`` what workbench.toml says, to say it anew.
+    ``further`` are words for JupyterLab's command line. ``on_org`` is handed the scratch org, for tests that make it misbehave;
+    ``settings`` what workbench.toml says, to say it anew.
     Fails at its end when the page raised an error, opened a dialog, or asked anybody but this machine for anything.
     """
     complaints: list[str] = []
@@ -169,7 +174,7 @@ def workspace_in_lab(
             on_org(org)
             wb.pull()
             rewrite(wb.workspace, settings((wb.workspace / FILE).read_text(encoding="utf-8")))
-            with lab_server(wb.workspace) as address, chromium() as browser:
+            with lab_server(wb.workspace, *further) as address, chromium() as browser:
                 page = browser.new_page(viewport={"width": 1400, "height": 1000})
                 page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
                 page.on("pageerror", lambda error: complaints.append(f"error: {error}"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
+from workbench import lab
+from workbench.lab.pages import PLACE
 from workbench.panels.frame import Panel
 from workbench.panels.language import N_, _, figure, told
 from workbench.panels.wording import heading, table
@@ -54,7 +57,7 @@ class StartPanel(Panel):
         self._page.value = (
             heading(_("Is everything in order?")) + f'<ul class="cw-health">{health}</ul>'
             + heading(_("Numbers")) + f'<ul class="cw-tiles">{tiles}</ul>'
-            + heading(_("Where to go on")) + f"<ul>{links}</ul>"
+            + heading(_("Where to go on")) + f"<ul>{links}{_pages()}</ul>"
             + heading(_("Recent reports")) + self._reports()
         )  # fmt: skip
         self._sum_up([line.level for line in lines])
@@ -81,10 +84,22 @@ def _level(level: str) -> str:
     return f'<span class="cw-level cw-level-{escape(level, quote=True)}">{word}</span>'
 
 
+def _pages() -> str:
+    """A link to the start page without code, where this kernel's server has such pages and this is none of them."""
+    place = os.environ.get(PLACE)
+    if not place or _on_a_page():
+        return ""
+    address, text = escape(f"{place}{lab.FIRST}", quote=True), escape(_("The same as pages without code"))
+    return f'<li><a href="{address}" target="_blank" rel="noopener">{text}</a></li>'
+
+
+def _on_a_page() -> bool:
+    """Whether this kernel works for one of Voila's pages."""
+    return "VOILA_BASE_URL" in os.environ
+
+
 def notebook_link(name: str, text: str) -> str:
-    """A link that JupyterLab opens as a tab (its command linker), and that works as a plain link elsewhere."""
+    """A link that JupyterLab opens as a tab (its command linker), and a plain one on a page, where that linker opens nothing."""
     command = escape(f'{{"path": "{name}.ipynb"}}', quote=True)
-    return (
-        f'<a href="{name}.ipynb" data-commandlinker-command="docmanager:open" data-commandlinker-args="{command}">'
-        f"{escape(name)}</a> – {escape(text)}"
-    )
+    linker = "" if _on_a_page() else f' data-commandlinker-command="docmanager:open" data-commandlinker-args="{command}"'
+    return f'<a href="{name}.ipynb"{linker}>{escape(name)}</a> – {escape(text)}'

@@ -1,7 +1,8 @@
 """JupyterLab on a workspace: the shipped notebooks copied in, its settings, and the server as a process of its own.
 
 An analyst's own changes to a notebook are never overwritten. Nothing is asked of the network: news, update checks and the extension
-catalogue are off, and the server listens on 127.0.0.1 behind a token that Jupyter makes anew each time.
+catalogue are off, and the server listens on 127.0.0.1 behind a token that Jupyter makes anew each time. Where Voila is installed, the same
+server shows the notebooks as pages without code (`workbench.lab.pages`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkspaceError
+from workbench.lab import pages
 from workbench.reports.catalogue import shipped
 
 FIRST = "00-start-here.ipynb"
@@ -72,6 +74,7 @@ def command(workspace: Path, *, port: int = 0, open_browser: bool = False) -> tu
         f"--LabApp.default_url=/lab/tree/{FIRST}",
         "--LabApp.extension_manager=readonly",
         "--KernelManager.transport=ipc",
+        f"--ServerApp.jpserver_extensions={pages.__name__}=True",
         *([] if open_browser else ["--no-browser"]),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
