@@ -49,13 +49,14 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 	@$(BIN)/python tests/bench/importing.py --people $(PEOPLE) --again
 
 soak: .venv/installed ## the tests marked slow: every kill point and fault; HOURS=1 for an hour of random kills, PAIRS=15000 pairs of crashes
-	@EXAMPLES=20000 $(BIN)/python -m pytest -q tests/test_fuzz.py
+	@$(BIN)/python tests/fuzzing.py --hours $(or $(HOURS),0.1)
 	@SOAK_HOURS=$(HOURS) SOAK_PAIRS=$(PAIRS) $(BIN)/python -m pytest -q -m slow || { [ $$? = 5 ] && echo 'No test is marked slow yet: there is nothing to soak.'; }
 
 mutants: .venv/installed ## mistakes made in the rules, the lease and the verifier, one at a time: does a test notice? (MODULES=workbench.store.leases)
 	@PYTHONPATH=tests $(BIN)/python -m mutants $(MODULES)
 
 security: .venv/installed ## the tests of the rules in SECURITY.md, and how many attacks and payloads they made
+	@.ci/browser
 	@.ci/postgresql
 	@.ci/audit
 	@$(BIN)/python tests/security.py

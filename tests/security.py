@@ -24,10 +24,31 @@ RULES = {
     "a restored register resubscribes nobody on what it knew before": ("restoring",),
     "the trail shows what was changed": ("tampering", "verify_trail", "verify_trail_checks"),
     "every dependency has its reason and a licence that was looked at": ("docs", "licences", "sbom", "audit_of_packages"),
-    "no input breaks a reader": ("fuzz",),
+    "no input breaks a reader, an import, the verifier or the connection": ("fuzz", "fuzz_whole", "scratch_org/fuzz"),
+    "who is at work is never a parameter, and who may do what never a screen's question": (
+        "settings",
+        "store_operators",
+        "two_operators",
+    ),
+    "servers are for this computer only, behind a token, under their own name": (
+        "scratch_org/scratch_rows",
+        "scratch_org/doors",
+        "e2e/lab",
+    ),
+    "practice is never taken for the real thing, nor one org for another": ("another_org", "scratch_org/logins"),
     "secrets are kept apart": ("credentials", "signing", "canaries"),
 }
 """Each rule, and the modules of tests that fail without it."""
+
+
+def file_of(name: str) -> Path:
+    """The file of a module of tests, as `RULES` names it."""
+    return TESTS / Path(name).with_name(f"test_{Path(name).name}.py")
+
+
+def named(file: Path) -> str:
+    """How `RULES` names a file of tests."""
+    return (file.relative_to(TESTS).parent / file.stem.removeprefix("test_")).as_posix()
 
 
 class Count:
@@ -39,8 +60,8 @@ class Count:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Once a test: its call, or why it never came to it."""
         if report.when == "call" or (report.when == "setup" and not report.passed):
-            module = Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_")
-            self.of.setdefault(module, Counter())[report.outcome] += 1
+            file = TESTS.parent / report.nodeid.partition("::")[0]
+            self.of.setdefault(named(file), Counter())[report.outcome] += 1
 
 
 def payloads() -> dict[str, int]:
@@ -61,7 +82,7 @@ def payloads() -> dict[str, int]:
 def main() -> int:
     """Run the rules' tests; print a line a rule and the counts; pytest's exit code."""
     began, count = time.monotonic(), Count()
-    files = [str(TESTS / f"test_{name}.py") for names in RULES.values() for name in names]
+    files = [str(file_of(name)) for names in RULES.values() for name in names]
     code = int(pytest.main(["-q", "-m", "not slow", "-n", "2", "--dist", "loadfile", *files], plugins=[count]))
     print()
     for rule, names in RULES.items():

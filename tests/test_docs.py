@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from generated_pages import PARTS, PICTURE, direct, pages, reasons, uses
+from security import RULES, file_of
 from test_layers import FLOORS
 
 import workbench
@@ -120,3 +121,10 @@ def test_every_message_of_the_troubleshooting_is_one_of_the_code() -> None:
     assert len(quoted) >= 25
     assert set(quoted) - said_by_the_code() == set()
     assert "This is a defect" in (ROOT / "workbench" / "cli" / "talk.py").read_text(encoding="utf-8")
+
+
+def test_the_page_on_security_names_the_tests_of_every_rule() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (.+?) \| (`.+`) \|$", page, re.MULTILINE))
+    assert {rule: tuple(re.findall(r"`(.+?)`", names)) for rule, names in rows.items()} == RULES
+    assert [name for names in RULES.values() for name in names if not file_of(name).is_file()] == []

@@ -117,19 +117,34 @@ def more_opt_outs(header: Sequence[str], found: Columns) -> tuple[int, ...]:
 def passed_over(header: Sequence[str], found: Columns) -> tuple[str, ...]:
     """A sentence for each column that is not read and looks as if it told of opt-outs."""
     read = {*found.positions.values(), *more_opt_outs(header, found)}
-    left = [(name[:40], name.casefold()) for i, name in enumerate(header) if i not in read]
+    left = [(i + 1, name, name.casefold()) for i, name in enumerate(header) if i not in read]
     like = [
-        f"the column {name!r} looks as if it told of opt-outs, and was not read; if it does, import the file again "
-        f"with --map {_field_of(folded)}={name!r} (mapping={{{_field_of(folded)!r}: {name!r}}})"
-        for name, folded in left
+        f"the column {_named(number, name)} looks as if it told of opt-outs, and was not read; if it does, import the file again "
+        f"with {_mapped(_field_of(folded), name)}"
+        for number, name, folded in left
         if LIKE_AN_OPT_OUT.search(folded)
     ]
     opposite = [
-        f"the column {name!r} was not read; if a no in it is an opt-out, add a column Unsubscribed that says yes there"
-        for name, folded in left
+        f"the column {_named(number, name)} was not read; if a no in it is an opt-out, add a column Unsubscribed that says yes there"
+        for number, name, folded in left
         if LIKE_THE_OPPOSITE.search(folded)
     ]
     return (*like, *opposite)
+
+
+def _named(number: int, name: str) -> str:
+    """A column in a sentence: by its place in the row where its name looks like data, for a sentence must not show addresses."""
+    return f"number {number}" if _like_data(name) else repr(name[:40])
+
+
+def _mapped(field: str, name: str) -> str:
+    return (
+        f"the name {field} over it" if _like_data(name) else f"--map {field}={name[:40]!r} (mapping={{{field!r}: {name[:40]!r}}})"
+    )
+
+
+def _like_data(name: str) -> bool:
+    return "@" in name or re.search(r"\d{5}", name) is not None
 
 
 def _field_of(folded: str) -> str:
@@ -179,6 +194,6 @@ def _position(header: Sequence[str], field: str, columns: Sequence[str], *, mapp
 
 def _found(header: Sequence[str]) -> str:
     """The column names for a sentence, unless the first line holds data: an error must not show addresses."""
-    if any("@" in name or re.search(r"\d{5}", name) for name in header):
+    if any(_like_data(name) for name in header):
         return f"its first line seems to hold data, not the names of {len(header)} columns"
     return "it has " + ", ".join(name[:40] or "(no name)" for name in header[:40])

@@ -66,6 +66,8 @@ from workbench.salesforce.writes import (
 T = TypeVar("T")
 MOST_BY_COLLECTIONS = 2_000  # rows to be opted out: above it Salesforce's guidance is Bulk API 2.0
 MOST_BY_REST = 2_000  # rows: one page; above it Salesforce's guidance is Bulk API 2.0
+DESCRIBED: Mapping[str, type] = {"name": str, "type": str, "length": int, "updateable": bool, "relationshipName": str}
+"""What is looked at of a field, and of which kind it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,23 +134,23 @@ class SalesforceOrg:
             request = Request(
                 what="asking which org this is", path="query/", params={"q": "SELECT Id, Name, IsSandbox FROM Organization"}
             )
-            record = self.connection.ask(request, lambda reply: reply.body["records"][0])
-            self._identity = (self.connection.login(), self._identity_of(record))
+            organization = self.connection.ask(request, _organization)
+            self._identity = (self.connection.login(), self._identity_of(*organization))
         return self._identity[1]
 
-    def _identity_of(self, record: Mapping[str, Any]) -> OrgIdentity:
-        sandbox = "sandbox" if record.get("IsSandbox") else "production"
+    def _identity_of(self, org_id: str, name: str, sandbox: bool) -> OrgIdentity:
+        kind = "sandbox" if sandbox else "production"
         return OrgIdentity(
-            org_id=str(record.get("Id", "")),
-            name=str(record.get("Name", "")),
-            kind="scratch" if is_loopback(self.credentials.url) else sandbox,
+            org_id=org_id,
+            name=name,
+            kind="scratch" if is_loopback(self.credentials.url) else kind,
             user_id=self.connection.login().user_id or self._user_id(),
             api_version=self.credentials.api_version,
         )
 
     def _user_id(self) -> str:
         request = Request(what="asking who is logged in", path="/services/oauth2/userinfo")
-        return self.connection.ask(request, lambda reply: usable_ids([reply.body["user_id"]])[0])
+        return self.connection.ask(request, lambda reply: salesforce_id_18(reply.body["user_id"]))
 
     def access(self) -> tuple[FieldAccess, ...]:
         """Permissions on the opt-out and marker fields of Lead and Contact, and of Account where it may be a person's, asked anew.
@@ -419,13 +421,24 @@ def _paired(record_ids: Sequence[str], addresses: Sequence[str]) -> Iterator[tup
     yield from zip_longest(chunks(record_ids), chunks(filter(None, dict.fromkeys(addresses))), fillvalue=nobody)
 
 
+def _organization(reply: Reply) -> tuple[str, str, bool]:
+    """Id, name, and whether it is a sandbox. An answer without its id is none: a workspace is bound to it."""
+    record = reply.body["records"][0]
+    salesforce_id_18(record["Id"])  # raises for what is no id
+    return record["Id"], _of_kind(str, record.get("Name")) or "", bool(_of_kind(bool, record["IsSandbox"]))
+
+
 def _described(reply: Reply) -> dict[str, Any]:
     """The few things about an object and its fields that are looked at; real describe answers are large."""
-    fields = [
-        {name: field.get(name) for name in ("name", "type", "length", "updateable", "relationshipName")}
-        for field in reply.body["fields"]
-    ]
-    return {"queryable": reply.body.get("queryable"), "updateable": reply.body.get("updateable"), "fields": fields}
+    fields = [{name: _of_kind(kind, field.get(name)) for name, kind in DESCRIBED.items()} for field in reply.body["fields"]]
+    return {name: _of_kind(bool, reply.body.get(name)) for name in ("queryable", "updateable")} | {"fields": fields}
+
+
+def _of_kind(kind: type[T], value: object) -> T | None:
+    """A value of an answer, or None where there is none. Raises: TypeError for one of another kind."""
+    if value is None or isinstance(value, kind):
+        return value
+    raise TypeError(f"this is no {kind.__name__}")
 
 
 def _usage_of(reply: Reply) -> ApiUsage:

@@ -49,20 +49,20 @@ def row_of(object: str, record: Mapping[str, Any], opt_out_fields: Sequence[str]
     return OrgRow(
         record_id=salesforce_id_18(record["Id"]),
         object=object,
-        email=record["Email"] or "",
+        email=_text(record["Email"]),
         opt_outs={name: truth_of(record[name]) for name in opt_out_fields},
         system_modstamp=stamped,
         last_modified_date=stamped if modified == modstamp else moment_of(modified),
-        last_modified_by=record["LastModifiedById"] or "",
-        first_name=record.get("FirstName") or "",
-        last_name=record.get("LastName") or "",
-        company=record.get("Company") or _related(record, "Account", "Name"),
+        last_modified_by=_text(record["LastModifiedById"]),
+        first_name=_text(record.get("FirstName")),
+        last_name=_text(record.get("LastName")),
+        company=_text(record.get("Company")) or _related(record, "Account", "Name"),
         is_deleted=truth_of(record["IsDeleted"]),
         is_converted=truth_of(record["IsConverted"]) if "IsConverted" in record else False,
         converted_contact_id=_reference(record.get("ConvertedContactId")),
         merged_into=_reference(record.get("MasterRecordId")),
         bounced_at=moment_of(bounced) if bounced else None,
-        mark=(record[marker_field] or "") if marker_field in record else None,
+        mark=_text(record[marker_field]) if marker_field in record else None,
         person_account=_reference(record.get("AccountId")) if truth_of(record.get(MARK, False)) else None,
     )
 
@@ -71,13 +71,20 @@ def change_of(object: str, record: Mapping[str, Any]) -> FieldChange:
     """One row of an object's history. Raises: as `row_of`."""
     return FieldChange(
         record_id=salesforce_id_18(record[f"{object}Id"]),
-        field=record["Field"],
+        field=_text(record["Field"]),
         old=_truth_or_none(record["OldValue"]),
         new=_truth_or_none(record["NewValue"]),
         at=moment_of(record["CreatedDate"]),
-        by=record["CreatedById"] or "",
+        by=_text(record["CreatedById"]),
         by_name=_related(record, "CreatedBy", "Name"),
     )
+
+
+def _text(value: object) -> str:
+    """A text, "" for none. Raises: TypeError for anything else."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise TypeError("this is no text")
 
 
 def _truth_or_none(value: object) -> bool | None:
@@ -88,7 +95,7 @@ def _related(record: Mapping[str, Any], relation: str, field: str) -> str:
     """A parent's field: nested in JSON, a column with a dot in CSV."""
     parent = record.get(relation)
     value = parent.get(field) if isinstance(parent, Mapping) else record.get(f"{relation}.{field}")
-    return value or ""
+    return _text(value)
 
 
 def _reference(value: str | None) -> str | None:
