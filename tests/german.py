@@ -12,7 +12,7 @@ from catalogue import catalogue
 
 WORD = re.compile(r"[^\W\d_]+")
 QUOTED = re.compile(
-    r"`[^`]*`|\{[a-z_0-9]+\}|\b\d\d-[a-z-]+\b|\b\w+(?:[.@-]\w+)*[.@]\w+\b|\b[A-Z]\w*__\w+|\b(?:Account|Contact|Lead)\b"
+    r"`[^`]*`|\{[a-z_0-9]+\}|\b\d\d-[a-z-]+\b|\b\w+(?:[.@-]\w+)*[.@]\w+\b|\b[A-Z]\w*__\w+|\b(?:Account|Contact|Lead)\b|\b\w+/[\w./-]+"
 )
 """Commands, places, notebooks, addresses, names of fields, files and kinds of record: they stay as they are."""
 DATA = re.compile(r"<pre.*?</pre>|<code.*?</code>|<td[^>]*>\{.*?</td>|<iframe.*?</iframe>", re.DOTALL)
@@ -38,7 +38,7 @@ def words(texts: Iterable[str]) -> set[str]:
 def english_left(panel: Any, *, but: Iterable[str] = ()) -> set[str]:
     """The English words that a panel shows: in its HTML, labels, choices, hints and titles; ``but`` are texts of anybody's."""
     shown = " ".join((*_shown(panel.box), panel.status.sentence, panel.status.advice))
-    for own in but:
+    for own in (*but, panel.wb.settings.name):
         shown = shown.replace(own, " ")
     return english_in(shown)
 

@@ -12,23 +12,25 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from catalogue import HOUSE, PO, catalogue, compiled, marked
-from german import english_left
+from catalogue import HOUSE, KEYWORDS, PO, catalogue, compiled, marked
+from german import english_in, english_left
 from panel_workspace import NOW, opened
 from test_panels import labels, texts
 
-from workbench import panels
+from workbench import panels, reports
 from workbench.bench import Workbench
 from workbench.errors import SettingsError
 from workbench.mismatch import DETAILS, KINDS
 from workbench.panels import language
 from workbench.panels.frame import Panel
 from workbench.panels.language import _, day_form, figure, moment_form, ngettext, speak, told, word
+from workbench.panels.trail import ASKED, REPORTS
 from workbench.panels.wording import spoken, table
 from workbench.said import Said, said, said_of
 from workbench.settings import FILE, read_settings, rewrite
+from workbench.trail.event import EVENT_TYPES
 
-TRANSLATED = ("frame.py", "mismatches.py", "start.py", "wording.py", "work.py")
+TRANSLATED = ("frame.py", "mismatches.py", "start.py", "trail.py", "wording.py", "work.py")
 """The modules of the panels that are wholly marked; what the others say is English."""
 
 SHOWING = {"say", "button", "heading", "paragraph", "table", "Button", "HTML", "Dropdown", "Text", "Textarea", "Checkbox"}
@@ -63,18 +65,32 @@ def test_the_compiled_catalogue_is_that_of_the_text() -> None:
     assert PO.with_suffix(".mo").read_bytes() == compiled(catalogue()), "run `python tests/catalogue.py`"
 
 
+def named(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def test_every_mark_is_found_wherever_it_stands() -> None:
+    """What reads the marks looks into no f-string; a text that is marked in one would stay English."""
+    taken = {one for text in marked() for one in ([text] if isinstance(text, str) else text)}
+    missed = []
+    for path in HOUSE.rglob("*.py"):
+        if "shipped" not in path.parts:
+            calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
+            first = [c.args[0] for c in calls if named(c) in KEYWORDS and c.args]
+            missed += [a.value for a in first if isinstance(a, ast.Constant) and a.value and a.value not in taken]
+    assert missed == []
+
+
 def unmarked(source: str) -> list[str]:
     """Texts with a letter that are handed to something that shows them, without being marked; pieces of an f-string, too."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
-        named = (
-            node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
-        )
-        if named == "_" or named == "ngettext" or named == "N_":
+        name = named(node)
+        if name in ("_", "ngettext", "N_"):
             found += [ast.unparse(arg) for arg in node.args if isinstance(arg, ast.JoinedStr)]
-        shown = [*(node.args if named in SHOWING else ()), *(k.value for k in node.keywords if k.arg in SHOWN_AS)]
+        shown = [*(node.args if name in SHOWING else ()), *(k.value for k in node.keywords if k.arg in SHOWN_AS)]
         for value in shown:
             found += list(literals(value))
     return [text for text in found if text not in TONES and re.search(r"[A-Za-z]", text)]
@@ -305,9 +321,63 @@ def test_the_mismatch_panel_speaks_german(own: Workbench) -> None:
     assert english_left(panel) == set()
 
 
+def test_the_trail_panel_speaks_german(own: Workbench) -> None:
+    panel = panels.TrailPanel(own)
+    assert re.fullmatch(r"\d+ Ereignisse passen\.", panel.status.sentence)
+    assert "<td>Personen importiert</td>" in panel._events_view.value
+    assert english_left(panel) == set()
+    panel.verify()
+    panel.wait()
+    assert re.fullmatch(r"Alle \d+ Ereignisse passen zu ihrem signierten Prüfpunkt\.", panel.status.sentence)
+    panel.attempt(panel.prove)
+    assert (panel.status.sentence, panel.status.advice) == (
+        "Es wurde keine Person genannt.",
+        "Geben Sie eine Adresse oder eine Personenkennung an.",
+    )
+    panel.checkpoint()
+    assert english_left(panel) == set()
+    panel.export()
+    panel.wait()
+    assert re.fullmatch(
+        r"Der Prüfpfad wurde nach exports/trail-[0-9-]+ geschrieben, mit einem Prüfprogramm, .*", panel.status.sentence
+    )
+    for name in panel._templates:
+        panel.report.value = name
+        assert english_left(panel) == set(), name
+    panel.by.value = "Niemand"
+    panel.filter()
+    assert panel.status.sentence == "0 Ereignisse passen."
+
+
+def test_a_trail_that_was_tampered_with_is_told_in_german(own: Workbench) -> None:
+    with own.store.write() as tx:
+        for trigger in tx.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars().all():
+            tx.exec_driver_sql(f"DROP TRIGGER {trigger}")
+        tx.exec_driver_sql("DELETE FROM trail_event WHERE seq IN (2, 3)")
+    panel = panels.TrailPanel(own)
+    panel.verify()
+    panel.wait()
+    assert (panel.status.tone, panel.status.sentence) == ("failed", "Der Prüfpfad hält der Prüfung nicht stand.")
+    assert "vor Ereignis 4 fehlt: Ereignisse 2 bis 3" in panel._verdict_view.value
+    assert english_left(panel) == set()
+
+
+def test_every_title_and_parameter_of_a_report_has_its_german() -> None:
+    speak("de")
+    said_in_them = {t.title for t in reports.templates()} | {p.help for t in reports.templates() for p in t.parameters}
+    assert said_in_them == {*REPORTS, *ASKED}
+    asked = {spoken(p.name) for t in reports.templates() for p in t.parameters}
+    assert {a for a in asked if english_in(a)} == set()
+
+
+def test_every_action_of_the_trail_is_spoken() -> None:
+    speak("de")
+    assert [a for a in EVENT_TYPES if spoken(a) == a.replace("_", " ")] == []
+
+
 def test_english_that_is_left_is_found(german: Workbench) -> None:
     panel = panels.StartPanel(german)
-    assert english_left(panel) == set(), texts(panel.box)
+    assert english_left(panel) == set()
     speak("en")
     panel.attempt(panel.show)
     assert {"checks", "broken", "read"} <= english_left(panel)

@@ -172,7 +172,8 @@ class Panel:
 def banner_html(banner: Any) -> str:
     """The banner as escaped HTML: org, register, operator, warnings; the kind of org in words and as a colour."""
     kind = banner.org_kind if banner.org_kind in ORG_WORDS else "production"  # unknown is treated as the dangerous one
-    who = f"{banner.operator} ({', '.join(_(ROLES.get(role, role)) for role in sorted(banner.roles)) or _('no role')})"
+    no_role = _("no role")
+    who = f"{banner.operator} ({', '.join(_(ROLES.get(role, role)) for role in sorted(banner.roles)) or no_role})"
     register = _("register {name}", name=banner.register)
     where = escape(_("Where you are"), quote=True)
     warnings = bullets(told(warning) for warning in banner.warnings)

@@ -177,5 +177,6 @@ class MismatchPanel(Panel):
         """Hand the people of the rows to the batch notebook."""
         ids = tuple(dict.fromkeys(i for i in self.rows["person_id"] if i))
         handover.leave(self.wb.workspace, ids)
-        self._next.value = f"<p>{notebook_link('02-batch-resubscribe', _('go on with these people there'))}</p>"
+        go_on = notebook_link("02-batch-resubscribe", _("go on with these people there"))
+        self._next.value = f"<p>{go_on}</p>"
         self.say("done", _("{people} handed over to {notebook}", people=people(len(ids)), notebook="02-batch-resubscribe"))

@@ -15,19 +15,37 @@ from workbench import reports
 from workbench.errors import InputError
 from workbench.panels import spreadsheet
 from workbench.panels.frame import Panel
-from workbench.panels.wording import bullets, heading, paragraph, spoken, table
+from workbench.panels.language import N_, _, ngettext, told, word
+from workbench.panels.wording import bullets, heading, paragraph, spoken, table, titled
+from workbench.said import said
 
 EVENTS = {
-    "seq": "Entry",
-    "at": "When (UTC)",
-    "operator": "By",
-    "action": "What",
-    "batch_id": "Batch",
-    "person_id": "Person",
-    "payload": "Detail",
+    "seq": N_("Entry"),
+    "at": N_("When (UTC)"),
+    "operator": N_("By"),
+    "action": N_("What"),
+    "batch_id": N_("Batch"),
+    "person_id": N_("Person"),
+    "payload": N_("Detail"),
 }
-CHECKPOINTS = {"size": "Entries", "made_at": "Signed (UTC)"}
-ISSUED = {"name": "Report", "issued_at": "Issued (UTC)", "issued_by": "By", "folder": "Folder in issued/"}
+CHECKPOINTS = {"size": N_("Entries"), "made_at": N_("Signed (UTC)")}
+ISSUED = {"name": N_("Report"), "issued_at": N_("Issued (UTC)"), "issued_by": N_("By"), "folder": N_("Folder in issued/")}
+REPORTS = (
+    N_("Consent register"), N_("Mismatch review"), N_("Monthly compliance"), N_("Person history"), N_("Resubscription audit"),
+    N_("Trail verification"),
+)  # fmt: skip
+"""The titles of the templates; an issued report itself is English."""
+ASKED = (
+    N_("how far ahead to look for proofs that end"),
+    N_("how people are shown: addresses, masked addresses, or numbers only"),
+    N_("one kind of mismatch"),
+    N_("only those open for longer than the limit"),
+    N_("the month, such as 2026-10"),
+    N_("the person's id, as workbench people lists it"),
+    N_("first day of the period"),
+    N_("the day after its last"),
+)
+"""What the templates say of their parameters."""
 SHOWN = 100
 NEWEST = 500
 DETAIL = 160  # characters
@@ -41,10 +59,10 @@ class TrailPanel(Panel):
 
     def body(self) -> Sequence[Any]:
         """Events, proof and reports, one tab each."""
-        self._events_view, self._proof_view, self._report_view, self._issued_view = (widgets.HTML() for _ in range(4))
+        self._events_view, self._proof_view, self._report_view, self._issued_view = (widgets.HTML() for _view in range(4))
         self.events = pd.DataFrame()
         steps = [self._events_tab(), self._proof_tab(), self._reports_tab()]
-        self.tabs = widgets.Tab(children=[widgets.VBox(step) for step in steps], titles=("Events", "Proof", "Reports"))
+        self.tabs = widgets.Tab(children=[widgets.VBox(step) for step in steps], titles=(_("Events"), _("Proof"), _("Reports")))
         self.attempt(self._show_checkpoints)
         self.attempt(self._show_issued)
         self.attempt(self.filter)
@@ -53,14 +71,14 @@ class TrailPanel(Panel):
     # -- events ----------------------------------------------------------------------------------------------------------------
 
     def _events_tab(self) -> list[Any]:
-        self.person = widgets.Text(description="Person", placeholder="address or person id")
-        self.by = widgets.Text(description="Operator")
-        self.batch = widgets.Text(description="Batch", placeholder="batch id")
-        self.day_from = widgets.DatePicker(description="From day")
-        self.day_to = widgets.DatePicker(description="To day")
+        self.person = widgets.Text(description=_("Person"), placeholder=_("address or person id"))
+        self.by = widgets.Text(description=_("Operator"))
+        self.batch = widgets.Text(description=_("Batch"), placeholder=_("batch id"))
+        self.day_from = widgets.DatePicker(description=_("From day"))
+        self.day_to = widgets.DatePicker(description=_("To day"))
         for field in (self.person, self.by, self.batch, self.day_from, self.day_to):
             field.add_class("cw-narrow")
-        show, clear = self.button("Show events", self.filter, main=True), self.button("Clear filters", self.clear_filters)
+        show, clear = self.button(_("Show events"), self.filter, main=True), self.button(_("Clear filters"), self.clear_filters)
         fields = [self.person, self.by, self.batch, self.day_from, self.day_to]
         return [widgets.HBox(fields), widgets.HBox([show, clear]), self._events_view]
 
@@ -77,10 +95,13 @@ class TrailPanel(Panel):
         newest = self.events.iloc[::-1]
         newest = newest.assign(payload=[_short(text) for text in newest["payload"]])
         self._events_view.value = table(
-            newest, EVENTS, caption="Newest first", empty="No event fits.", spell=("action",), shown=SHOWN
+            newest, EVENTS, caption=_("Newest first"), empty=_("No event fits."), spell=("action",), shown=SHOWN
         )
         many = len(self.events) == NEWEST
-        self.say("done", f"The newest {NEWEST} events that fit" if many else f"{len(self.events):,} events fit")
+        if many:
+            self.say("done", _("The newest {number} events that fit", number=NEWEST))
+        else:
+            self.say("done", ngettext("{number} event fits", "{number} events fit", len(self.events)))
 
     def clear_filters(self) -> None:
         """Show the newest events of everybody."""
@@ -96,26 +117,36 @@ class TrailPanel(Panel):
     # -- proof -----------------------------------------------------------------------------------------------------------------
 
     def _proof_tab(self) -> list[Any]:
-        self.proved = widgets.Text(description="Proof for", placeholder="address or person id")
+        self.proved = widgets.Text(description=_("Proof for"), placeholder=_("address or person id"))
         self._verdict_view, self._checkpoints_view = widgets.HTML(), widgets.HTML()
-        self._verify = self.button("Verify trail", self.verify, hint="Read every event and signature again", main=True)
+        self._verify = self.button(_("Verify trail"), self.verify, hint=_("Read every event and signature again"), main=True)
         self._export = self.button(
-            "Export for auditor", self.export, hint="A folder with the whole trail, evidence and a verifier"
+            _("Export for auditor"), self.export, hint=_("A folder with the whole trail, evidence and a verifier")
         )
-        self._checkpoint = self.button("New checkpoint", self.checkpoint, hint="Sign the trail as it stands")
-        one = self.button("Show proof", self.prove, hint="That this one person's events are on the trail")
+        self._checkpoint = self.button(_("New checkpoint"), self.checkpoint, hint=_("Sign the trail as it stands"))
+        one = self.button(_("Show proof"), self.prove, hint=_("That this one person's events are on the trail"))
         buttons = widgets.HBox([self._verify, self._checkpoint, self._export])
         return [buttons, self._verdict_view, self._checkpoints_view, self.proved, widgets.HBox([one]), self._proof_view]
 
     def verify(self) -> None:
         """Verify every event and signature, off the kernel's thread."""
-        self.start("Verifying the trail", lambda _: self.wb.trail.verify(), self._verified, resting=[self._verify, self._export])
+        self.start(
+            _("Verifying the trail"), lambda _tell: self.wb.trail.verify(), self._verified, resting=[self._verify, self._export]
+        )
 
     def _verified(self, verdict: Any) -> None:
-        sentence = f"All {verdict.events:,} events fit their signed checkpoint" if verdict.ok else "The trail does not verify"
-        self._verdict_view.value = heading(sentence) + bullets(verdict.problems)
+        sentence = (
+            ngettext(
+                "The one event fits its signed checkpoint", "All {number} events fit their signed checkpoint", verdict.events
+            )
+            if verdict.ok
+            else _("The trail does not verify")
+        )
+        self._verdict_view.value = heading(sentence) + bullets(told(problem) for problem in verdict.problems)
         self.say(
-            "done" if verdict.ok else "failed", sentence, "" if verdict.ok else "Keep the database as it is and call the auditor."
+            "done" if verdict.ok else "failed",
+            sentence,
+            "" if verdict.ok else _("Keep the database as it is and call the auditor."),
         )
 
     def checkpoint(self) -> None:
@@ -123,29 +154,32 @@ class TrailPanel(Panel):
         note = self.wb.trail.checkpoint()
         self._show_checkpoints()
         self._verdict_view.value = (
-            paragraph("Keep this note elsewhere; it proves later that nothing was removed:") + f"<pre>{escape(note)}</pre>"
+            paragraph(_("Keep this note elsewhere; it proves later that nothing was removed:")) + f"<pre>{escape(note)}</pre>"
         )
-        self.say("done", "The trail was signed as it stands")
+        self.say("done", _("The trail was signed as it stands"))
 
     def _show_checkpoints(self) -> None:
         found = self.wb.trail.checkpoints().iloc[::-1].head(NEWEST_CHECKPOINTS)
         self._checkpoints_view.value = table(
-            found, CHECKPOINTS, caption="Newest checkpoints", empty="No checkpoint was signed yet."
+            found, CHECKPOINTS, caption=_("Newest checkpoints"), empty=_("No checkpoint was signed yet.")
         )
 
     def export(self) -> None:
         """Write the trail for an auditor into a new folder of the workspace."""
         folder = spreadsheet.exports(self.wb.workspace) / f"trail-{self.wb.clock():%Y%m%d-%H%M%S}"
         self.start(
-            "Exporting the trail", lambda _: self.wb.trail.export(folder), self._exported, resting=[self._verify, self._export]
+            _("Exporting the trail"),
+            lambda _tell: self.wb.trail.export(folder),
+            self._exported,
+            resting=[self._verify, self._export],
         )
 
     def _exported(self, folder: Any) -> None:
         self._show_checkpoints()
         self.say(
             "done",
-            f"The trail was written to exports/{folder.name}, with a verifier that needs nothing else",
-            "It holds personal data.",
+            _("The trail was written to exports/{folder}, with a verifier that needs nothing else", folder=folder.name),
+            _("It holds personal data."),
         )
 
     def prove(self) -> None:
@@ -156,20 +190,32 @@ class TrailPanel(Panel):
         """
         named = self.proved.value.strip()
         if not named:
-            raise InputError("no person was named", "Write an address or a person id.")
+            raise InputError(said("no person was named"), said("Write an address or a person id."))
         proof = self.wb.trail.proof(named)
         text = json.dumps(proof, indent=2, ensure_ascii=False)
-        self._proof_view.value = f'<details open><summary>Proof, to be handed on</summary><pre class="cw-scroll" tabindex="0">{escape(text)}</pre></details>'
-        self.say("done", f"{len(proof['events']):,} events of this person are on the signed trail")
+        summary = escape(_("Proof, to be handed on"))
+        self._proof_view.value = (
+            f'<details open><summary>{summary}</summary><pre class="cw-scroll" tabindex="0">{escape(text)}</pre></details>'
+        )
+        self.say(
+            "done",
+            ngettext(
+                "{number} event of this person is on the signed trail",
+                "{number} events of this person are on the signed trail",
+                len(proof["events"]),
+            ),
+        )
 
     # -- reports ---------------------------------------------------------------------------------------------------------------
 
     def _reports_tab(self) -> list[Any]:
         self._templates = {t.name: t for t in reports.templates()}
-        self.report = widgets.Dropdown(description="Report", options=[(t.title, name) for name, t in self._templates.items()])
-        self.report.observe(lambda _: self._show_fields(), names="value")
+        self.report = widgets.Dropdown(
+            description=_("Report"), options=[(word(t.title), name) for name, t in self._templates.items()]
+        )
+        self.report.observe(lambda _change: self._show_fields(), names="value")
         self._fields_box = widgets.VBox([])
-        self._run_report = self.button("Run report", self.run_report, main=True)
+        self._run_report = self.button(_("Run report"), self.run_report, main=True)
         self._show_fields()
         return [self.report, self._fields_box, widgets.HBox([self._run_report]), self._report_view, self._issued_view]
 
@@ -177,7 +223,7 @@ class TrailPanel(Panel):
         template = self._templates.get(self.report.value)
         self._fields = {p.name: _field(p) for p in template.parameters} if template else {}
         helps = {p.name: p.help for p in template.parameters} if template else {}
-        rows = [widgets.VBox([field, widgets.HTML(paragraph(helps[name]))]) for name, field in self._fields.items()]
+        rows = [widgets.VBox([field, widgets.HTML(paragraph(word(helps[name])))]) for name, field in self._fields.items()]
         self._fields_box.children = rows
 
     def run_report(self) -> None:
@@ -185,23 +231,34 @@ class TrailPanel(Panel):
         name = self.report.value
         given = {key: field.value for key, field in self._fields.items() if field.value not in (None, "")}
         self.start(
-            f"Running the report {name}", lambda _: reports.run(self.wb, name, given), self._issued, resting=[self._run_report]
+            _("Running the report {name}", name=name),
+            lambda _tell: reports.run(self.wb, name, given),
+            self._issued,
+            resting=[self._run_report],
         )
 
     def _issued(self, report: Any) -> None:
         page = escape(report.html.read_text(encoding="utf-8"), quote=True)
         # An issued page is a document of its own: sandboxed, so that nothing in it reaches JupyterLab.
-        self._report_view.value = f'<iframe sandbox="" title="Report {escape(report.name, quote=True)}" srcdoc="{page}" style="width:100%;height:640px;border:1px solid"></iframe>'
+        title = escape(_("Report {name}", name=report.name), quote=True)
+        self._report_view.value = (
+            f'<iframe sandbox="" title="{title}" srcdoc="{page}" style="width:100%;height:640px;border:1px solid"></iframe>'
+        )
         self._show_issued()
         self.say(
             "done",
-            f"Report {report.name} issued as issued/{report.html.parent.name}/{report.html.name}; its digest is on the trail",
+            _(
+                "Report {name} issued as issued/{folder}/{page}; its digest is on the trail",
+                name=report.name,
+                folder=report.html.parent.name,
+                page=report.html.name,
+            ),
         )
 
     def _show_issued(self) -> None:
         found = self.wb.reports()
-        self._issued_view.value = heading("Issued reports") + table(
-            found, ISSUED, caption="Newest first", empty="No report was issued yet."
+        self._issued_view.value = heading(_("Issued reports")) + table(
+            found, ISSUED, caption=_("Newest first"), empty=_("No report was issued yet.")
         )
 
 
@@ -212,7 +269,7 @@ def _short(payload: str) -> str:
 
 
 def _field(parameter: Any) -> Any:
-    label = spoken(parameter.name).capitalize()
+    label = titled(spoken(parameter.name))
     if parameter.kind == "date":
         return widgets.DatePicker(description=label, value=date.fromisoformat(parameter.default) if parameter.default else None)
     if parameter.kind == "bool":

@@ -18,20 +18,11 @@ from workbench.panels.language import N_, _, figure, moment_form, ngettext, told
 _SPOKEN = {
     "True": N_("yes"),
     "False": N_("no"),
-    # sources of an unsubscribe, and what Salesforce says
     "clicked_link": N_("clicked link"),
-    "manual": N_("manual"),
     "salesforce_sync": N_("Salesforce sync"),
-    "bounce": N_("bounce"),
-    "spam_complaint": N_("spam complaint"),
-    "import": N_("import"),
-    "opted_out": N_("opted out"),
     "no_record": N_("no record"),
     "opted_in": N_("not opted out"),
     **NAMES,
-    # what a sync does
-    "unsubscribe_person": N_("unsubscribe person"),
-    "opt_out_record": N_("opt out record"),
     "email": "e-mail",
     "PROPOSED": "waiting",
     "POSTPONED": "waiting: changed a moment ago",
@@ -45,6 +36,28 @@ _SPOKEN = {
     "UNDOING": "under way: opting out again",
     "UNDONE": "opted out again on both sides",
 }
+OWN_WORDS = (
+    # sources of an unsubscribe, and what Salesforce says
+    N_("manual"), N_("bounce"), N_("spam complaint"), N_("import"), N_("opted out"),
+    # what a sync does
+    N_("unsubscribe person"), N_("opt out record"),
+    # what happened, by the trail
+    N_("abort intended"), N_("access reported"), N_("backup made"), N_("backup restored"), N_("batch approved"),
+    N_("batch cancelled"), N_("batch finished"), N_("batch paused"), N_("batch proposed"), N_("batch resumed"),
+    N_("batch started"), N_("batch undone"), N_("checkpoint answered"), N_("checkpoint idle"), N_("checkpoint intended"),
+    N_("clear answered"), N_("clear intended"), N_("clear verified"), N_("consent expired"), N_("consent recorded"),
+    N_("consent renewed"), N_("consent withdrawn"), N_("evidence stored"), N_("follow up checked"), N_("key rotated"),
+    N_("mismatch found"), N_("mismatch resolved"), N_("operator granted"), N_("operator revoked"), N_("opt out failed"),
+    N_("opt out intended"), N_("opt out written"), N_("people imported"), N_("person aborted"), N_("person erased"),
+    N_("person postponed"), N_("person refused"), N_("person resubscribed"), N_("person unsubscribed by sync"),
+    N_("report erased"), N_("report issued"), N_("restore confirmed"), N_("settings changed"), N_("snapshot pulled"),
+    N_("sync finished"), N_("sync started"), N_("timestamp received"), N_("timestamp requested"), N_("trail exported"),
+    N_("unsubscribe recorded"), N_("unsubscribes imported"), N_("workspace created"),
+    # what reports ask for
+    N_("expiring within days"), N_("personal data"), N_("kind"), N_("only over limit"), N_("month"), N_("person"), N_("since"),
+    N_("until"), N_("full"), N_("masked"), N_("counts"), N_("all"),
+)  # fmt: skip
+"""Codes that are spoken as their own words."""
 ORDINALS = frozenset({"seq"})
 """Columns of numbers that name something, and so are written as in an export."""
 ROWS_SHOWN = 100
@@ -54,6 +67,11 @@ SENTENCE = 40  # characters; longer text gets room, so that a column is not a wo
 def spoken(code: str) -> str:
     """A code as words: ``asked_in_writing`` becomes ``asked in writing``."""
     return word(_SPOKEN.get(code, code.replace("_", " ")))
+
+
+def titled(text: str) -> str:
+    """The text with a capital at its beginning, as labels have it."""
+    return text[:1].upper() + text[1:]
 
 
 def plain_time(moment: datetime) -> str:
@@ -94,7 +112,7 @@ def table(
     """
     present = [name for name in columns if name in frame.columns]
     if frame.empty:
-        return f"<p>{escape(empty or _('Nothing.'))}</p>"
+        return paragraph(empty or _("Nothing."))
     head = "".join(f'<th scope="col">{escape(word(columns[name]))}</th>' for name in present)
     said: dict[str, Callable[[str], str]] = (
         dict.fromkeys(spell, _spelt) | dict.fromkeys(tell, told) | dict.fromkeys(ORDINALS, str)

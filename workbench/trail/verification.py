@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from workbench.errors import TrailError
+from workbench.said import said
 from workbench.trail.checkpoint import Checkpoint, VerifierKey, open_checkpoint, parse_checkpoint
 from workbench.trail.event import read_event
 from workbench.trail.events import EvidenceStored, KeyRotated, PersonErased
@@ -109,7 +110,7 @@ class TrailVerification:
         problems = [*self._problems, *signatures.check(self._notes), *self._end_problems(signatures.covered)]
         problems += self._known_problems(signatures, tell=bool(problems))
         if self._more_problems:
-            problems.append(f"and {self._more_problems} more problems of these kinds")
+            problems.append(said("and {number} more problems of these kinds", number=self._more_problems))
         return TrailVerdict(
             ok=not problems,
             events=events,
@@ -130,23 +131,27 @@ class TrailVerification:
         try:
             header = read_leaf(row.leaf_bytes)
         except TrailError as error:
-            self._problem(f"event {self._next} was changed: {error}")
+            self._problem(said("event {seq} was changed: {error}", seq=str(self._next), error=str(error)))
             self._next += 1
             return
         if leaf_hash(row.leaf_bytes) != row.leaf_hash:
-            self._problem(f"event {header.seq} was changed: its text does not have the hash stored with it")
+            self._problem(said("event {seq} was changed: its text does not have the hash stored with it", seq=str(header.seq)))
         if header.log != self._vkey.name:
-            self._problem(f"event {header.seq} belongs to another log")
+            self._problem(said("event {seq} belongs to another log", seq=str(header.seq)))
         self._check_order(header)
         self._check_payload(header, row)
 
     def _check_order(self, header: Header) -> None:
         if header.seq > self._next:
-            self._problem(f"{_span(self._next, header.seq)} missing before event {header.seq}")
+            self._problem(said("{what} missing before event {seq}", what=_span(self._next, header.seq), seq=str(header.seq)))
         elif header.seq < self._next:
-            self._problem(f"event {header.seq} stands after event {self._next - 1}, out of its order")
+            self._problem(
+                said("event {seq} stands after event {last}, out of its order", seq=str(header.seq), last=str(self._next - 1))
+            )
         if header.ts < self._last_ts:
-            self._problem(f"event {header.seq} is dated before the event ahead of it: the clock was turned back")
+            self._problem(
+                said("event {seq} is dated before the event ahead of it: the clock was turned back", seq=str(header.seq))
+            )
         self._next = max(self._next, header.seq + 1)
         self._last_ts = max(self._last_ts, header.ts)
 
@@ -154,9 +159,11 @@ class TrailVerification:
         if row.payload is None and row.salt is None:
             self._unexcused.add(header.seq)
         elif row.payload is None or row.salt is None:
-            self._problem(f"event {header.seq} was changed: half of its payload is missing")
+            self._problem(said("event {seq} was changed: half of its payload is missing", seq=str(header.seq)))
         elif payload_digest(row.salt, row.payload) != header.payload_sha256:
-            self._problem(f"event {header.seq} was changed: its payload does not have the digest in its header")
+            self._problem(
+                said("event {seq} was changed: its payload does not have the digest in its header", seq=str(header.seq))
+            )
         else:
             self._read(header, row.payload)
 
@@ -168,7 +175,7 @@ class TrailVerification:
             if isinstance(event, KeyRotated):
                 self._new_keys[header.seq + 1] = VerifierKey.parse(event.vkey)
         except TrailError as error:
-            self._problem(f"event {header.seq} can't be read: {error}")
+            self._problem(said("event {seq} can't be read: {error}", seq=str(header.seq), error=str(error)))
             return
         if isinstance(event, EvidenceStored):
             self._evidence.setdefault(event.sha256, header.seq)
@@ -186,28 +193,46 @@ class TrailVerification:
             except TrailError as error:
                 if not tell:
                     raise
-                problems.append(f"a known checkpoint can't be compared: {error}")
+                problems.append(said("a known checkpoint can't be compared: {error}", error=str(error)))
                 continue
             if known.size > events:
                 span = _span(events, known.size)
-                problems.append(f"{span} missing: the known checkpoint of size {known.size} covers more than the trail has")
+                problems.append(
+                    said(
+                        "{what} missing: the known checkpoint of size {size} covers more than the trail has",
+                        what=span,
+                        size=str(known.size),
+                    )
+                )
             elif self._roots.get(known.size, EMPTY_ROOT) != known.root:
                 span = _some(0, known.size)
-                problems.append(f"the trail was rewritten: {span} differs from the known checkpoint of size {known.size}")
+                problems.append(
+                    said(
+                        "the trail was rewritten: {what} differs from the known checkpoint of size {size}",
+                        what=span,
+                        size=str(known.size),
+                    )
+                )
             elif known.size not in signatures.sizes:
-                problems.append(f"the trail's own checkpoint of size {known.size}, which is known, was removed")
+                problems.append(
+                    said("the trail's own checkpoint of size {size}, which is known, was removed", size=str(known.size))
+                )
         return problems
 
     def _end_problems(self, covered: int) -> Iterable[str]:
         events = self._frontier.size
         if not events:
-            yield "the trail has no events"
+            yield said("the trail has no events")
         for seq in sorted(self._unexcused)[:MOST_PROBLEMS]:
-            yield f"event {seq} was changed: its payload is missing and no erasure names it"
+            yield said("event {seq} was changed: its payload is missing and no erasure names it", seq=str(seq))
         if covered > events:
-            yield f"{_span(events, covered)} missing: the checkpoint of size {covered} covers more than there is"
+            yield said(
+                "{what} missing: the checkpoint of size {size} covers more than there is",
+                what=_span(events, covered),
+                size=str(covered),
+            )
         if covered < events:
-            yield f"{_span(covered, events)} not vouched for: no signed checkpoint covers this part of the trail"
+            yield said("{what} not vouched for: no signed checkpoint covers this part of the trail", what=_span(covered, events))
 
 
 class _Signatures:
@@ -233,15 +258,15 @@ class _Signatures:
             try:
                 signed = self.opened(note)
             except TrailError as error:
-                yield f"checkpoint {place} of the trail can't be trusted: {error}"
+                yield said("checkpoint {number} of the trail can't be trusted: {error}", number=place, error=str(error))
                 continue
             if signed.size <= self.covered:
-                yield f"checkpoint {place} of the trail is out of its order"
+                yield said("checkpoint {number} of the trail is out of its order", number=place)
             self.covered = max(self.covered, signed.size)
             self.sizes.add(signed.size)
             yield from self._compared(signed)
         for size in self._handed:
-            yield f"event {size - 1} names a new key, but the old one did not sign there"
+            yield said("event {seq} names a new key, but the old one did not sign there", seq=str(size - 1))
 
     def _compared(self, signed: Checkpoint) -> Iterator[str]:
         if self._broken or signed.size not in self._roots:
@@ -249,7 +274,11 @@ class _Signatures:
         if self._roots[signed.size] != signed.root:
             self._broken = True
             span = _some(self.fits, signed.size)
-            yield f"the checkpoint of size {signed.size} does not fit: {span} was changed, added or removed"
+            yield said(
+                "the checkpoint of size {size} does not fit: {what} was changed, added or removed",
+                size=str(signed.size),
+                what=span,
+            )
             return
         self.fits = signed.size
         if signed.size in self._handed:
@@ -265,8 +294,12 @@ def _size_of(note: str) -> int | None:
 
 def _span(start: int, stop: int) -> str:
     """``event 5 is`` or ``events 5 to 7 are``: the events from start up to, not including, stop."""
-    return f"event {start} is" if stop - start == 1 else f"events {start} to {stop - 1} are"
+    if stop - start == 1:
+        return said("event {seq} is", seq=str(start))
+    return said("events {first} to {last} are", first=str(start), last=str(stop - 1))
 
 
 def _some(start: int, stop: int) -> str:
-    return f"event {start}" if stop - start == 1 else f"an event among {start} to {stop - 1}"
+    if stop - start == 1:
+        return said("event {seq}", seq=str(start))
+    return said("an event among {first} to {last}", first=str(start), last=str(stop - 1))
