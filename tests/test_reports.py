@@ -509,7 +509,12 @@ def test_a_size_of_paper_that_there_is_not_is_refused_before_the_run(audited: Wo
     assert not list((audited.folder / "issued").glob(".making-*"))
 
 
-def test_without_chromium_a_pdf_is_refused_before_the_run(audited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_chromium_a_pdf_is_refused_before_the_run(
+    audited: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ReportError, match="a PDF needs Chromium"):
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    with pytest.raises(ReportError, match="a PDF needs Chromium") as refused:
         reports.run(audited.wb, "mismatch-review", {}, pdf=True)
+    assert "from your system" in refused.value.advice
+    assert "`pip install 'compliance-workbench[pdf]'` and then `playwright install chromium`" in refused.value.advice

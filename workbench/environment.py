@@ -11,6 +11,7 @@ ORG_KEY_FILE = "WORKBENCH_JWT_KEY_FILE"
 _ORG = {*(f"WORKBENCH_{name}" for name in ORG_LOGIN), ORG_KEY_FILE}
 _REGISTER = {"PGPASSWORD"}  # libpq's own, which psycopg reads
 _NOTEBOOKS = {"JUPYTER_TOKEN", "JUPYTER_GATEWAY_AUTH_TOKEN", "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"}
+_NOTEBOOKS |= {"QUERY_STRING", "VOILA_REQUEST_URL"}  # the address of a page as it was asked for, with a token in it at times
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

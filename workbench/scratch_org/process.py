@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-NOT_ITS_OWN = ("WORKBENCH_", "JUPYTER", "JPY_", "PG")
+NOT_ITS_OWN = ("WORKBENCH_", "JUPYTER", "JPY_", "VOILA_", "QUERY_STRING", "PG")
 """How the variables begin in which whoever starts it may keep logins for other servers."""
 
 
