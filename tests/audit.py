@@ -6,12 +6,19 @@ import json
 import sys
 from pathlib import Path
 
+UNREACHED = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ServiceError", "HTTPError", "connect")
+"""What pip-audit's messages name when its database can't be asked."""
 
-def verdict(found: str) -> tuple[int, str]:
-    """(exit code, line): 1 for a known vulnerability; 0 for none, and where nothing could be audited, which the line says."""
+
+def verdict(found: str, said: str) -> tuple[int, str]:
+    """(exit code, line): 1 for a known vulnerability, and where pip-audit broke down for another reason than the network; 0 for none,
+    and where nothing could be audited, which the line says. ``found`` is its JSON, ``said`` its messages.
+    """
     try:
         packages = json.loads(found)["dependencies"]
     except (ValueError, KeyError, TypeError):
+        if not any(word in said for word in UNREACHED):
+            return 1, "Vulnerabilities: pip-audit broke down, nothing was audited."
         packages = []
     audited = [one for one in packages if "vulns" in one and "skip_reason" not in one]
     known = [f"{one['name']} {one['version']} ({vuln['id']})" for one in audited for vuln in one["vulns"]]
@@ -25,7 +32,7 @@ def verdict(found: str) -> tuple[int, str]:
 
 def main() -> int:
     """Print the line."""
-    code, line = verdict(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    code, line = verdict(*(Path(name).read_text(encoding="utf-8") for name in sys.argv[1:3]))
     sys.stdout.write(f"{line}\n")
     return code
 

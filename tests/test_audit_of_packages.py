@@ -23,9 +23,11 @@ UNKNOWN = {"name": "c", "skip_reason": "Dependency not found on PyPI and could n
     ],
 )
 def test_the_line_and_the_exit_code(packages: list[object], code: int, line: str) -> None:
-    assert verdict(json.dumps({"dependencies": packages, "fixes": []})) == (code, f"Vulnerabilities: {line}")
+    assert verdict(json.dumps({"dependencies": packages, "fixes": []}), "") == (code, f"Vulnerabilities: {line}")
 
 
 @pytest.mark.parametrize("broken", ["", "{}", "[]", "not JSON"])
 def test_an_answer_that_can_not_be_read_is_no_pass(broken: str) -> None:
-    assert verdict(broken)[1].startswith("Vulnerabilities: SKIPPED, nothing was audited")
+    assert verdict(broken, "Traceback: TypeError: no") == (1, "Vulnerabilities: pip-audit broke down, nothing was audited.")
+    unreached = verdict(broken, "requests.exceptions.ConnectionError: unreachable")
+    assert unreached == (0, "Vulnerabilities: SKIPPED, nothing was audited: the database can't be asked from here.")

@@ -215,6 +215,27 @@ def test_a_cut_or_spoilt_backup_is_refused(at: float, used: World, tmp_path: Pat
         assert files(tmp_path / "spoilt") == files(used.folder)
 
 
+def test_what_the_disk_can_not_hold_is_refused_before_it_is_unpacked(used: World, tmp_path: Path) -> None:
+    """An archive of some kilobytes that says, truthfully, that it unpacks to more than there is room for."""
+    used.wb.backup(tmp_path / "backup.zip")
+    vast = 2**60
+    with zipfile.ZipFile(tmp_path / "backup.zip") as source, zipfile.ZipFile(tmp_path / "bomb.zip", "w") as target:
+        for info in source.infolist():
+            content = source.read(info)
+            if info.filename == "manifest.json":
+                manifest = json.loads(content)
+                manifest["files"]["evidence/vast"] = {"size": vast, "sha256": "0" * 64}
+                with target.open("evidence/vast", "w", force_zip64=True) as entry:
+                    entry.write(b"little")
+                target.getinfo("evidence/vast").file_size = vast
+                content = json.dumps(manifest).encode()
+            target.writestr(info, content)
+    with pytest.raises(InputError, match=r"unpacks to .* MB, and the disk has .* MB left"):
+        Workbench.restore(tmp_path / "bomb.zip", tmp_path / "back")
+    assert not list(tmp_path.glob("*back*.partial"))
+    assert not (tmp_path / "back").exists()
+
+
 def test_the_commands_say_what_they_did_and_end_accordingly(
     used: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

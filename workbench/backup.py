@@ -188,6 +188,8 @@ def _whole(file: Path, *, into: Path | None = None) -> tuple[str, dict[str, Any]
     with _plainly(), zipfile.ZipFile(file) as archive:
         if sorted(archive.namelist()) != sorted([*listed, MANIFEST]) or not {REGISTER, SETTINGS} <= listed.keys():
             raise ValueError
+        if into is not None:
+            _check_room(into, sum(entry.file_size for entry in archive.infolist()))
         for name, expected in listed.items():
             entry = archive.getinfo(name)
             if entry.file_size != expected["size"] or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -200,6 +202,16 @@ def _whole(file: Path, *, into: Path | None = None) -> tuple[str, dict[str, Any]
                 raise ValueError
     with file.open("rb") as whole:
         return hashlib.file_digest(whole, "sha256").hexdigest(), listed
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    """Refuse before anything is unpacked; what an archive holds may be a thousand times its own size."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"the backup unpacks to {needed / 1e6:,.0f} MB, and the disk has {free / 1e6:,.0f} MB left",
+            "Make room, or restore it to another disk.",
+        )
 
 
 def _kept(entry: IO[bytes], path: Path) -> dict[str, Any]:
