@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from workbench.charts import Ages, Lane, Sign, ages, lanes
+from workbench.charts import Ages, Bar, Column, Lane, Sign, ages, columns, lanes
 from workbench.charts import time_lanes as drawing
 from workbench.charts.svg import AGREED, IN, OUT, width_of
 
@@ -165,3 +165,69 @@ def test_what_is_over_the_limit_lies_behind_the_line_and_has_another_colour() ->
 def test_ages_show_words_that_attack_as_words() -> None:
     root = ElementTree.fromstring(aged([Ages(NASTY, [1] * 6, [NASTY] * 7)], word=NASTY))
     assert {element.tag.removeprefix(NAME) for element in root.iter()} == {"svg", "title", "desc", "path", "text", "g"}
+
+
+def months(draw: random.Random, most: int, back: int) -> list[Column]:
+    """A year with numbers up to the two, upwards and downwards."""
+    numbers = [(draw.randrange(most + 1), draw.randrange(back + 1)) for _ in range(12)]
+    return [
+        Column(f"{n:02}", "so far" if n == 11 else "", up, down, f"{up:,}", f"{down:,}") for n, (up, down) in enumerate(numbers)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_columns_grow_both_ways_on_one_scale_and_nothing_leaves_the_picture(seed: int) -> None:
+    draw = random.Random(seed)
+    slots = months(draw, draw.choice([0, 1, 30, 400_000]), draw.choice([0, 3, 5000]))
+    bars = [
+        Bar("x" * draw.randrange(4, 20), n, f"{n:,} (10%)")
+        for n in sorted((draw.randrange(1, 10**6) for _ in range(draw.randrange(7))), reverse=True)
+    ]
+    root = ElementTree.fromstring(
+        columns(slots, bars, up="unsubscribed", down="wieder angemeldet", beside="from", title="T", says="S")
+    )
+    width, height = (float(n) for n in root.get("viewBox", "").split()[2:])
+    tall: list[tuple[int, float]] = []
+    for slot, group in zip(slots, root.findall(f"{NAME}g"), strict=True):
+        paths = group.findall(f"{NAME}path")
+        assert [p.get("style") for p in paths] == [f"fill:{c}" for n, c in ((slot.up, OUT), (slot.down, IN)) if n]
+        for number, path in zip([n for n in (slot.up, slot.down) if n], paths, strict=True):
+            line, far = (float(n) for n in re.findall(r"M[\d.]+ ([\d.]+)V([\d.]+)h", path.get("d", ""))[0])
+            assert (far < line) == (path.get("style") == f"fill:{OUT}")
+            tall.append((number, abs(far - line)))
+    most, longest = max(tall, default=(1, 0.0))
+    assert all(length == pytest.approx(max(1.5, longest * number / most), abs=0.2) for number, length in tall)
+    for text in root.findall(f".//{NAME}text"):
+        reach = width_of(text.text or "") * float(text.get("font-size", "12")) / 12
+        left = float(text.get("x", "")) - reach * {"end": 1, "middle": 0.5}.get(text.get("text-anchor", ""), 0)
+        assert left >= -1
+        assert left + reach <= width + 1
+        assert 0 < float(text.get("y", "")) < height
+
+
+def test_numbers_at_the_columns_never_touch() -> None:
+    root = ElementTree.fromstring(
+        columns(months(random.Random(3), 900_000, 9), [], up="u", down="d", beside="b", title="T", says="S")
+    )
+    shown = [float(t.get("x", "")) for t in root.findall(f".//{NAME}text") if t.get("font-size") and len(t.text or "") > 5]
+    assert 1 <= len(shown) <= 2, "the highest and the last"
+
+
+def test_columns_show_words_that_attack_as_words() -> None:
+    svg = columns(
+        [Column(NASTY, NASTY, 1, 1, NASTY, NASTY)],
+        [Bar(NASTY, 1, NASTY)],
+        up=NASTY,
+        down=NASTY,
+        beside=NASTY,
+        title=NASTY,
+        says=NASTY,
+    )
+    assert {element.tag.removeprefix(NAME) for element in ElementTree.fromstring(svg).iter()} == {
+        "svg",
+        "title",
+        "desc",
+        "path",
+        "text",
+        "g",
+    }

@@ -60,7 +60,7 @@ FLOORS = (
     ("charts", "handout", "preview"),
     ("consent", "trail"),
     ("person", "spreadsheet"),
-    ("counted", "environment", "errors", "said"),
+    ("counted", "environment", "errors", "months", "said"),
 )
 """Top first."""
 

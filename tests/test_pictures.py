@@ -10,6 +10,8 @@ import pytest
 from workbench import mismatch, pictures, timeline
 from workbench.charts import time_lanes
 from workbench.mismatch import KINDS, NAMES, KindAges, age_classes, age_names
+from workbench.months import bounds
+from workbench.person import UNSUBSCRIBE_SOURCES
 from workbench.timeline import Moment, Span, Timeline
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -87,3 +89,32 @@ def test_kinds_with_the_most_over_the_limit_come_first() -> None:
     assert "linked record is gone: 3 open, 2 over the limit." in svg
     assert "1,201" in texts(svg)
     assert pictures.mismatch_ages([], limit=10) == ""
+
+
+def month(since: datetime, resubscribed: int = 0, **sources: int) -> dict[str, object]:
+    return {"since": since, "resubscribed": resubscribed, **dict.fromkeys(UNSUBSCRIBE_SOURCES, 0), **sources}
+
+
+def test_months_are_told_with_their_sources_the_largest_first() -> None:
+    rows = [month(since, resubscribed=2, manual=1, bounce=300) for since in bounds(2026, 2, number=3)[:-1]]
+    svg = pictures.unsubscribes_by_month(rows, spoken=str.upper)
+    assert [t for t in texts(svg) if t in ("12", "01", "02", "2025", "2026", "so far")] == [
+        "12",
+        "2025",
+        "01",
+        "2026",
+        "02",
+        "so far",
+    ]
+    assert "903 unsubscribes and 6 resubscriptions since 2025-12. BOUNCE: 900. MANUAL: 3." in svg
+    assert [t for t in texts(svg) if "BOUNCE" in t or "MANUAL" in t or "%" in t] == ["BOUNCE", "900 (100%)", "MANUAL", "3 (<1%)"]
+
+
+def test_a_year_without_anything_is_not_drawn() -> None:
+    assert pictures.unsubscribes_by_month([month(NOW)]) == ""
+    assert pictures.unsubscribes_by_month([month(NOW, resubscribed=1)])
+
+
+def test_months_cross_years() -> None:
+    assert [f"{b:%Y-%m-%d}" for b in bounds(2026, 1, number=2)] == ["2025-12-01", "2026-01-01", "2026-02-01"]
+    assert bounds(2026, 12, number=1)[-1] == datetime(2027, 1, 1, tzinfo=UTC)

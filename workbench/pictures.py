@@ -5,11 +5,13 @@ Words are `said`; ``told`` puts them into the language of whoever looks, English
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from workbench import charts, timeline
 from workbench.mismatch import NAMES, KindAges, age_classes, age_names
+from workbench.person import UNSUBSCRIBE_SOURCES
 from workbench.said import Said, said, said_of
 from workbench.timeline import REGISTER, SALESFORCE, Moment, Timeline
 
@@ -110,6 +112,47 @@ def mismatch_ages(found: Sequence[KindAges], *, limit: int, told: Told = str) ->
         unit=told(said("business days")),
         together=told(said("open")),
     )
+
+
+def unsubscribes_by_month(rows: Sequence[Mapping[Any, Any]], *, told: Told = str, spoken: Told = str) -> str:
+    """Unsubscribes and resubscriptions month by month, and where the former came from, as SVG; "" where there are none.
+
+    ``rows`` are those of `Workbench.unsubscribes_by_month`; ``spoken`` says what a source is called.
+    """
+    totals = {source: sum(row[source] for row in rows) for source in UNSUBSCRIBE_SOURCES}
+    unsubscribed, resubscribed = sum(totals.values()), sum(row["resubscribed"] for row in rows)
+    if not unsubscribed and not resubscribed:
+        return ""
+    found = sorted(((number, source) for source, number in totals.items() if number), key=lambda pair: (-pair[0], pair[1]))
+    sentence = said(
+        "{unsubscribed} unsubscribes and {resubscribed} resubscriptions since {month}.",
+        unsubscribed=unsubscribed,
+        resubscribed=resubscribed,
+        month=f"{rows[0]['since']:%Y-%m}",
+    )
+    return charts.columns(
+        [_slot(row, n, len(rows), told) for n, row in enumerate(rows)],
+        [
+            charts.Bar(spoken(source), number, f"{_figure(number, told)} ({_share(number / unsubscribed)})")
+            for number, source in found
+        ],
+        up=told(said("unsubscribed")),
+        down=told(said("resubscribed")),
+        beside=told(said("Where unsubscribes came from")),
+        title=told(said("Unsubscribes and resubscriptions by month")),
+        says=" ".join([told(sentence), *(f"{spoken(source)}: {_figure(number, told)}." for number, source in found)]),
+    )
+
+
+def _slot(row: Mapping[Any, Any], place: int, number: int, told: Told) -> charts.Column:
+    since: datetime = row["since"]
+    up = sum(row[source] for source in UNSUBSCRIBE_SOURCES)
+    below = told(said("so far")) if place == number - 1 else f"{since:%Y}" if place == 0 or since.month == 1 else ""
+    return charts.Column(f"{since:%m}", below, up, row["resubscribed"], _figure(up, told), _figure(row["resubscribed"], told))
+
+
+def _share(of: float) -> str:
+    return "<1%" if of < 0.005 else f"{of:.0%}"
 
 
 def _figure(number: int, told: Told) -> str:

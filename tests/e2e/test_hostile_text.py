@@ -40,8 +40,9 @@ PAYLOADS = (
     "[x](javascript:alert(1)) ![x](https://evil.example.com/p.png)",
     "&lt;script&gt;alert(1)&lt;/script&gt;",
 )
-FOREIGN = "script, img, svg:not(.jp-icon *):not([data-icon]), iframe:not([sandbox='']), object, embed, link, meta, math, form, base, [onerror], [onload], [onfocus], a[href^='javascript']"
-"""What no panel of ours holds: whatever of it is found came out of a text."""
+CHART = "svg.cw-chart[role='img']"
+FOREIGN = f"script, img, svg:not(.jp-icon *):not([data-icon]):not({CHART}), {CHART} :not(title, desc, g, path, text), iframe:not([sandbox='']), object, embed, link, meta, math, form, base, [onerror], [onload], [onfocus], a[href^='javascript']"
+"""What no panel of ours holds: whatever of it is found came out of a text. A chart of ours has five kinds of elements, and no others."""
 
 
 def naughty() -> list[str]:

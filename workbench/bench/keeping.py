@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from workbench import views
 from workbench.bench.opened import Opened
 from workbench.errors import InputError, NotAllowedError
+from workbench.months import bounds as month_bounds
 from workbench.org import OrgIdentity
+from workbench.person import UNSUBSCRIBE_SOURCES
 from workbench.settings import rewrite, with_register
 from workbench.store import consents, figures, operators, people, reports
 from workbench.store.database import Store, Transaction
@@ -58,6 +60,19 @@ class Keeping(Opened):
             spans = figures.between(tx, bounds)
         rows = [{"since": since, **span} for since, span in zip(bounds, spans, strict=False)]
         return views.frame(rows, ("since", *figures.FIGURES)).astype(dict.fromkeys(figures.FIGURES, "int64"))
+
+    def unsubscribes_by_month(self, months: int = 12) -> pd.DataFrame:
+        """The last months, the present one included: since (UTC), a number for each of `person.UNSUBSCRIBE_SOURCES`, resubscribed (int64)."""
+        now = self.clock()
+        spans = month_bounds(now.year, now.month, number=months)
+        with self.store.read() as tx:
+            sources, resubscribed = figures.by_source(tx, spans), figures.resubscribed(tx, spans)
+        rows = [
+            {"since": since, "resubscribed": number, **span}
+            for since, span, number in zip(spans, sources, resubscribed, strict=False)
+        ]
+        numbers = (*UNSUBSCRIBE_SOURCES, "resubscribed")
+        return views.frame(rows, ("since", *numbers)).astype(dict.fromkeys(numbers, "int64"))
 
     def login(self, *, client_id: str, client_secret: str) -> OrgIdentity:
         """Try credentials and keep them in the operating system's keyring.

@@ -5,6 +5,7 @@ at its first chart, and its colours would not follow the theme.
 """
 
 from workbench.charts.age_rows import Ages, ages
+from workbench.charts.columns import Bar, Column, columns
 from workbench.charts.time_lanes import Lane, Sign, lanes
 
-__all__ = ["Ages", "Lane", "Sign", "ages", "lanes"]
+__all__ = ["Ages", "Bar", "Column", "Lane", "Sign", "ages", "columns", "lanes"]

@@ -11,9 +11,11 @@ import pandas as pd
 from workbench.panels import handover, spreadsheet
 from workbench.panels.frame import Panel
 from workbench.panels.grid import PeopleGrid
+from workbench.panels.language import _, told
 from workbench.panels.person import PersonView, nobody
 from workbench.panels.start import notebook_link
-from workbench.panels.wording import people
+from workbench.panels.wording import folding, people, spoken
+from workbench.pictures import unsubscribes_by_month
 
 
 class ReviewPanel(Panel):
@@ -25,7 +27,7 @@ class ReviewPanel(Panel):
         """The grid, what to do with a selection, and the card of the person last opened."""
         self._card = PersonView(self.wb)
         self._card.widget.value = nobody()
-        self._next = widgets.HTML()
+        self._next, self._months = widgets.HTML(), widgets.HTML()
         self.grid = PeopleGrid(self.wb, base={"unsubscribed": True}, say=self.say, open_card=self.open_card)
         buttons = [
             self.button(
@@ -35,7 +37,14 @@ class ReviewPanel(Panel):
             self.button("Read again", self.refresh, hint="Count and read the people again"),
         ]
         self.say("idle", "Tick people, or select all that fit the filters, and hand them to a batch")
-        return [self.grid.widget, widgets.HBox(buttons), self._next, self._card.widget]
+        self.attempt(self._show_months)
+        return [self._months, self.grid.widget, widgets.HBox(buttons), self._next, self._card.widget]
+
+    def _show_months(self) -> None:
+        rows = self.wb.unsubscribes_by_month().to_dict("records")
+        self._months.value = folding(
+            _("Unsubscribes and resubscriptions by month"), unsubscribes_by_month(rows, told=told, spoken=spoken)
+        )
 
     @property
     def selection(self) -> pd.DataFrame:
@@ -71,4 +80,5 @@ class ReviewPanel(Panel):
     def refresh(self) -> None:
         """Read the people again, keeping filters and selection."""
         self.grid.refresh()
+        self._show_months()
         self.say("done", "The people were read again")

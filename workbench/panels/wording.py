@@ -147,6 +147,11 @@ def heading(text: str) -> str:
     return f"<h3>{escape(text)}</h3>"
 
 
+def folding(summary: str, html: str) -> str:
+    """Markup under a line that hides and shows it; nothing where there is none."""
+    return f'<details class="cw-folding" open><summary>{escape(summary)}</summary>{html}</details>' if html else ""
+
+
 def paragraph(text: str) -> str:
     """One paragraph of plain text."""
     return f"<p>{escape(text)}</p>"

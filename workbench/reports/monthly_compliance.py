@@ -7,9 +7,10 @@ moment of the month. Months are UTC; of a month that is not over only what has h
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from workbench import months
 from workbench.mismatch import KINDS, business_days
 from workbench.reports.presentation import Across, Chart, Facts, Note, Table, address, day, whole_numbers
 from workbench.reports.tables import records
@@ -46,7 +47,7 @@ class MonthlyCompliance:
     def __init__(self, wb: Workbench, *, month: str, personal_data: str) -> None:
         self._personal, self._now = personal_data, wb.clock()
         year, number = (int(part) for part in month.split("-"))
-        bounds = [_first(year, number + ahead) for ahead in range(1 - MONTHS, 2)]
+        bounds = months.bounds(year, number, number=MONTHS)
         self._since, self._until = bounds[-2:]
         self._limit = wb.policy.honour_within_business_days
         self._months: list[Row] = [{"month": f"{row['since']:%Y-%m}", **{f: row[f] for f in FIGURES}} for row in records(wb.figures(bounds))[1]]
@@ -128,12 +129,6 @@ class MonthlyCompliance:
             "business days": age,
             "ended (UTC)": day(resolved) or "open",
         }
-
-
-def _first(year: int, month: int) -> datetime:
-    """The first moment of a month; months below 1 and above 12 lie in the years around."""
-    years, index = divmod(month - 1, 12)
-    return datetime(year + years, index + 1, 1, tzinfo=UTC)
 
 
 def _trend(months: list[Row]) -> Any:

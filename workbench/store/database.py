@@ -25,7 +25,7 @@ from workbench.store import postgresql, sqlite
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-HEAD = "0006"
+HEAD = "0007"
 """The schema version that this code reads and writes; a test keeps it equal to the newest migration."""
 
 LOCK_WAIT_SECONDS = 15

@@ -160,6 +160,7 @@ unsubscribe = sa.Table(
         "source IN ('clicked_link', 'manual', 'salesforce_sync', 'bounce', 'spam_complaint', 'import')", name="known_source"
     ),
     sa.Index("ix_unsubscribe_person", "person_id", "closed_at", "opted_out_at"),
+    sa.Index("ix_unsubscribe_when", "opted_out_at", "source"),
 )
 
 org_record = sa.Table(
