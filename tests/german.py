@@ -11,10 +11,19 @@ from typing import Any
 from catalogue import catalogue
 
 WORD = re.compile(r"[^\W\d_]+")
-QUOTED = re.compile(
-    r"`[^`]*`|\{[a-z_0-9]+\}|\b\d\d-[a-z-]+\b|\b\w+(?:[.@-]\w+)*[.@]\w+\b|\b[A-Z]\w*__\w+|\b(?:Account|Contact|Lead)\b|\b\w+/[\w./-]+"
+KEPT = (
+    r"`[^`]*`",  # commands
+    r"\{[a-z_0-9]+\}",  # places of templates
+    r"\b\d\d-[a-z-]+\b",  # notebooks
+    r"\b\w+(?:[.@-]\w+)*[.@]\w+\b",  # addresses, hosts, files, Lead.HasOptedOutOfEmail
+    r"\b[A-Z]\w*__\w+",
+    r"\b(?:Account|Contact|Lead)\b",
+    r"\b\w+/[\w./-]+",  # paths
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
+    r"\b(?=[0-9a-f]*\d)[0-9a-f]{6,}\b",  # digests
 )
-"""Commands, places, notebooks, addresses, names of fields, files and kinds of record: they stay as they are."""
+QUOTED = re.compile("|".join(KEPT))
+"""What stays as it is in any language."""
 DATA = re.compile(r"<pre.*?</pre>|<code.*?</code>|<td[^>]*>\{.*?</td>|<iframe.*?</iframe>", re.DOTALL)
 """What is shown as it was written: digests, proofs, details of events, reports."""
 ATTRIBUTES = re.compile(r'(?:aria-label|title|placeholder|alt)="([^"]*)"')

@@ -112,6 +112,9 @@ def said_by_the_code() -> set[str]:
                 texts.add("".join(str(part.value) if isinstance(part, ast.Constant) else "\u2026" for part in node.values))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts.add(node.value)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("said", "kept", "said_of"):
+                marked = (a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
+                texts.update(re.sub(r"\{\w+\}", "\u2026", text) for text in marked)
     return {sentence(text) for text in texts if text}
 
 

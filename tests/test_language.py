@@ -15,22 +15,40 @@ import pytest
 from catalogue import HOUSE, KEYWORDS, PO, catalogue, compiled, marked
 from german import english_in, english_left
 from panel_workspace import NOW, opened
-from test_panels import labels, texts
+from test_panels import labels, texts, upload
 
 from workbench import panels, reports
 from workbench.bench import Workbench
+from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, METHODS, STATES
+from workbench.eligibility import RULES
 from workbench.errors import SettingsError
 from workbench.mismatch import DETAILS, KINDS
 from workbench.panels import language
+from workbench.panels.batch import REASONS
 from workbench.panels.frame import Panel
 from workbench.panels.language import _, day_form, figure, moment_form, ngettext, speak, told, word
+from workbench.panels.recognised import Template
 from workbench.panels.trail import ASKED, REPORTS
 from workbench.panels.wording import spoken, table
+from workbench.person import UNSUBSCRIBE_SOURCES
+from workbench.policy import DEFAULT_REASONS, Policy
+from workbench.resubscription import State
 from workbench.said import Said, said, said_of
 from workbench.settings import FILE, read_settings, rewrite
 from workbench.trail.event import EVENT_TYPES
 
-TRANSLATED = ("frame.py", "mismatches.py", "start.py", "trail.py", "wording.py", "work.py")
+TRANSLATED = (
+    "frame.py",
+    "batch.py",
+    "consent.py",
+    "mismatches.py",
+    "picking.py",
+    "start.py",
+    "trail.py",
+    "uploads.py",
+    "wording.py",
+    "work.py",
+)
 """The modules of the panels that are wholly marked; what the others say is English."""
 
 SHOWING = {"say", "button", "heading", "paragraph", "table", "Button", "HTML", "Dropdown", "Text", "Textarea", "Checkbox"}
@@ -373,6 +391,113 @@ def test_every_title_and_parameter_of_a_report_has_its_german() -> None:
 def test_every_action_of_the_trail_is_spoken() -> None:
     speak("de")
     assert [a for a in EVENT_TYPES if spoken(a) == a.replace("_", " ")] == []
+
+
+def test_every_sentence_is_recognised_when_only_its_text_is_left() -> None:
+    speak("de")
+    lost = []
+    for message in catalogue():
+        for form, english in enumerate([message.id] if isinstance(message.id, str) else message.id):
+            one = english if isinstance(message.id, str) else message.id[0]
+            values: dict[str, object] = {name: 1 + 1_233 * form if name == "number" else "00Q1" for name in parts(english)}
+            made = Said.of(one, values, many=english if form else "", number=1 + form)
+            if english and Template(english, one, form).telling and told(str(made)) != told(made):
+                lost.append((english, told(str(made))))
+    assert lost == []
+
+
+@pytest.mark.parametrize("module", ["refusals.py", "strengthenings.py"])
+def test_what_a_rule_says_is_said(module: str) -> None:
+    """A rule returns None or something said; a bare text would stay English."""
+    tree = ast.parse((HOUSE / "eligibility" / module).read_text(encoding="utf-8"))
+    given = [n.value for n in ast.walk(tree) if isinstance(n, ast.Return) and n.value is not None]
+    assert [ast.unparse(v) for v in given if " " in "".join(literals(v)) or isinstance(v, ast.JoinedStr)] == []
+
+
+def test_codes_are_spoken() -> None:
+    speak("de")
+    codes = {
+        *(rule.code for rule in RULES),
+        *dict(DEFAULT_REASONS),
+        *AUTHORIZATION_TYPES,
+        *CONSENT_TYPES,
+        *METHODS,
+        *EXPRESSED_BY,
+    }
+    codes |= {
+        *UNSUBSCRIBE_SOURCES,
+        *STATES,
+        *State,
+        *Policy().purposes,
+        "proposed",
+        "approved",
+        "running",
+        "paused",
+        "finished",
+        "cancelled",
+    }
+    assert {code for code in codes if english_in(spoken(code))} == set()
+    assert tuple(text for _code, text in DEFAULT_REASONS) == REASONS
+
+
+def test_the_batch_panel_speaks_german(own: Workbench) -> None:
+    people = own.people(unsubscribed=True, salesforce="opted_out", limit=3)
+    theirs = [*people["email"], *people["first_name"], *people["last_name"], *people["company"], "nobody@example.com"]
+    panel = panels.BatchPanel(own)
+    assert panel.status.sentence == "Wählen Sie zuerst die Personen aus: Schritt 1."
+    assert english_left(panel) == set()
+    listed = "\n".join(["Email", *people["email"], "nobody@example.com"]).encode()
+    panel.people_step._file.value = (upload("list.csv", listed),)
+    assert panel.status.sentence == "3 Personen gewählt; 1 nicht zugeordnet."
+    assert english_left(panel, but=theirs) == set()
+    panel.check()
+    panel.wait()
+    assert panel.status.sentence == "0 von 3 Personen dürfen wieder angemeldet werden; 3 nicht."
+    assert "Es liegt keine Einwilligung vor; erfassen Sie zuerst" in panel._check_view.value
+    assert english_left(panel, but=theirs) == set()
+    panel.attempt(panel.consent_step.record)
+    assert panel.status.sentence == "Eine Einwilligung braucht mindestens eine Datei, die sie belegt."
+    step = panel.consent_step
+    step.evidence.value = (upload("form.txt", b"yes"),)
+    panel.attempt(step.record)
+    assert (panel.status.sentence, panel.status.advice) == (
+        "Erteilt am: das ist kein Datum mit Uhrzeit.",
+        "Schreiben Sie es wie 2026-10-20 14:05:00 +02:00.",
+    )
+    step.given_at.value, step.notice.value, step.jurisdiction.value = "2026-03-20 14:05:00 +01:00", "Newsletter", "us"
+    step.collection_point.value, panel.reason.value = "https://example.com/form", "signed_form"
+    step.record()
+    panel.wait()
+    assert panel.status.sentence == "Einwilligung erfasst für 3 Personen, mit ihrem Nachweis."
+    panel.propose()
+    panel.wait()
+    assert re.fullmatch(
+        r"Stapel \S+ vorgeschlagen: 0 von 3 Personen dürfen wieder angemeldet werden; 3 nicht\.", panel.status.sentence
+    )
+    assert re.search(r"Die Einwilligung wurde am 20\.03\.2026 13:05:00 UTC erteilt, und die Abmeldung ", panel._check_view.value)
+    panel.attempt(panel.approve)
+    assert panel.status.sentence == "Niemand in diesem Stapel darf wieder angemeldet werden."
+    assert panel.status.advice == "`workbench batch show` zeigt, wie es um den Stapel steht."
+    assert english_left(panel, but=theirs) == set()
+    panel.cancel()
+    assert panel.status.sentence.endswith("abgebrochen; niemand wurde durch ihn wieder angemeldet.")
+    step.evidence.value = (upload("form.txt", b"yes"),)
+    step.given_at.value = "2026-10-20 14:05:00 +02:00"
+    step.record()
+    panel.wait()
+    panel.propose()
+    panel.wait()
+    panel.approve()
+    assert re.fullmatch(r"Stapel \S+ freigegeben von \S+\.", panel.status.sentence)
+    panel.run()
+    panel.wait()
+    assert panel.status.sentence == "3 von 3 Personen wieder angemeldet; 0 abgelehnt."
+    assert english_left(panel, but=theirs) == set()
+    assert "auf beiden Seiten wieder angemeldet" in panel._result_view.value
+    panel.undo()
+    panel.wait()
+    assert panel.status.sentence == "0 von 3 Personen wieder angemeldet; 0 abgelehnt; 3 zurückgenommen."
+    assert english_left(panel, but=theirs) == set()
 
 
 def test_english_that_is_left_is_found(german: Workbench) -> None:

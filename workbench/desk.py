@@ -15,6 +15,7 @@ from workbench.org import Org, OrgNotAllowedError, OrgRow, Reading
 from workbench.person import Person, Unsubscribe
 from workbench.policy import Policy
 from workbench.resubscription import heirs_of
+from workbench.said import said
 from workbench.settings import Operator
 from workbench.store import batches, consents, people, records
 from workbench.store.database import Store, Transaction
@@ -69,8 +70,8 @@ class Desk:
             known = records.org_of(tx)
         if known not in (None, answered):
             raise OrgNotAllowedError(
-                f"this workspace belongs to the org {known}, and {answered} answered",
-                "Check [org] in workbench.toml; another org needs a workspace of its own.",
+                said("this workspace belongs to the org {known}, and {answered} answered", known=known, answered=answered),
+                said("Check [org] in workbench.toml; another org needs a workspace of its own."),
             )
         return known
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -16,6 +16,9 @@ from email.message import Message
 from html import escape
 from itertools import islice
 
+from workbench.said import said
+
+Tell = Callable[[str], str]
 PICTURES = ("image/png", "image/jpeg")
 """Kinds that are shown; SVG can hold scripts and is none of them."""
 LARGEST_SHOWN = 5 * 1024 * 1024
@@ -26,33 +29,39 @@ HEADERS = ("From", "To", "Cc", "Date", "Subject", "Message-ID")
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
-def preview(content: bytes, *, media_type: str, name: str) -> str:
-    """A look at a file as HTML; ``media_type`` is what its bytes show, never what somebody says."""
-    title = f"{name} ({media_type}, {len(content):,} bytes)"
-    return f"<figure><figcaption>{_plain(title)}</figcaption>{_inside(content, media_type, name)}</figure>"
+def preview(content: bytes, *, media_type: str, name: str, tell: Tell = str) -> str:
+    """A look at a file as HTML; ``media_type`` is what its bytes show, never what somebody says.
+
+    ``tell`` says our own sentences in the language of the screen.
+    """
+    title = tell(said("{name} ({kind}, {size} bytes)", name=name, kind=media_type, size=len(content)))
+    return f"<figure><figcaption>{_plain(title)}</figcaption>{_inside(content, media_type, name, tell)}</figure>"
 
 
-def _inside(content: bytes, media_type: str, name: str) -> str:
+def _inside(content: bytes, media_type: str, name: str, tell: Tell) -> str:
     if media_type in PICTURES or media_type == "application/pdf":
         if len(content) > LARGEST_SHOWN:
-            return f"<p>It is too large to be shown here: more than {LARGEST_SHOWN // 1024**2} MB.</p>"
+            large = said("It is too large to be shown here: more than {size} MB.", size=LARGEST_SHOWN // 1024**2)
+            return f"<p>{_plain(tell(large))}</p>"
         encoded = base64.b64encode(content).decode("ascii")
         if media_type == "application/pdf":
-            return f'<a download="{_plain(name)}" href="data:application/octet-stream;base64,{encoded}">Save the PDF to look at it</a>'
+            save = _plain(tell(said("Save the PDF to look at it")))
+            return f'<a download="{_plain(name)}" href="data:application/octet-stream;base64,{encoded}">{save}</a>'
         return f'<img alt="{_plain(name)}" src="data:{media_type};base64,{encoded}" style="max-width:100%">'
     if media_type == "message/rfc822":
-        return _mail(content)
+        return _mail(content, tell)
     if media_type.startswith("text/"):
-        return _text(_decoded(content, ""))
-    return "<p>Files of this kind are not shown here.</p>"
+        return _text(_decoded(content, ""), tell)
+    unseen = tell(said("Files of this kind are not shown here."))
+    return f"<p>{_plain(unseen)}</p>"
 
 
-def _mail(content: bytes) -> str:
+def _mail(content: bytes, tell: Tell) -> str:
     """Headers and readable parts of an e-mail; what can't be taken apart is shown as it came."""
     try:
         mail = message_from_bytes(content)
         rows = "".join(f'<tr><th scope="row">{name}</th><td>{_plain(value)}</td></tr>' for name, value in _headers(mail))
-        return f"<table>{rows}</table>{''.join(islice(_parts(mail), MOST_PARTS))}"
+        return f"<table>{rows}</table>{''.join(islice(_parts(mail, tell), MOST_PARTS))}"
     except (
         RecursionError,
         ValueError,
@@ -60,7 +69,7 @@ def _mail(content: bytes) -> str:
         AttributeError,
         TypeError,
     ):  # what the standard library makes of damaged mail
-        return _text(_decoded(content, ""))
+        return _text(_decoded(content, ""), tell)
 
 
 def _headers(mail: Message) -> Iterator[tuple[str, str]]:
@@ -72,16 +81,18 @@ def _headers(mail: Message) -> Iterator[tuple[str, str]]:
                 yield name, str(value)
 
 
-def _parts(mail: Message) -> Iterator[str]:
+def _parts(mail: Message, tell: Tell) -> Iterator[str]:
     for part in mail.walk():
         if part.is_multipart():
             continue
         payload = part.get_payload(decode=True)
         data = payload if isinstance(payload, bytes) else b""
         if part.get_filename() or part.get_content_maintype() != "text":
-            yield f"<p>Attached: {_plain(part.get_filename() or part.get_content_type())} ({len(data):,} bytes)</p>"
+            attached = part.get_filename() or part.get_content_type()
+            sentence = said("Attached: {name} ({size} bytes)", name=attached, size=len(data))
+            yield f"<p>{_plain(tell(sentence))}</p>"
         else:
-            yield _text(_decoded(data, part.get_content_charset() or ""))
+            yield _text(_decoded(data, part.get_content_charset() or ""), tell)
 
 
 def _decoded(content: bytes, charset: str) -> str:
@@ -93,8 +104,9 @@ def _decoded(content: bytes, charset: str) -> str:
         return content[: 4 * LONGEST_TEXT].decode("utf-8", "replace")
 
 
-def _text(text: str) -> str:
-    more = "<p>It goes on; this is its beginning.</p>" if len(text) > LONGEST_TEXT else ""
+def _text(text: str, tell: Tell) -> str:
+    goes_on = _plain(tell(said("It goes on; this is its beginning.")))
+    more = f"<p>{goes_on}</p>" if len(text) > LONGEST_TEXT else ""
     return f'<pre style="white-space:pre-wrap;max-height:20rem;overflow:auto">{_plain(text[:LONGEST_TEXT])}</pre>{more}'
 
 

@@ -16,6 +16,7 @@ from workbench.errors import BatchError, InputError, NotAllowedError
 from workbench.org import Reading
 from workbench.person import Person, new_id
 from workbench.resubscription import Batch, Intent, PlannedPerson, State, calls_for, consent_digest, linked_rows, plan_digest
+from workbench.said import joined, said
 from workbench.store import batches, consents, mismatches, operators, people, records, restores
 from workbench.store.database import Transaction
 from workbench.trail import events
@@ -96,7 +97,9 @@ def propose(
         chosen = {c.person_id: c for c in given} if given is not None else consents.latest(tx, wanted)
         known = people.by_ids(tx, wanted)
     if missing := [p for p in wanted if p not in known]:
-        raise InputError(f"{len(missing)} of the people named are not in the register ({', '.join(missing[:3])})")
+        raise InputError(
+            said("{count} of the people named are not in the register ({ids})", count=len(missing), ids=", ".join(missing[:3]))
+        )
     evidence = check_evidence(desk, [c.consent_id for c in chosen.values()])
     unwritable = tuple(f"{a.object}.{a.field}" for a in desk.org.access() if not a.updateable)
     readings = [
@@ -114,7 +117,9 @@ def propose(
         batch, intents = _batch(desk, planned, reason=reason)
         if keep:
             if busy := batches.add(tx, batch, intents):  # the rules saw no other batch, so this is a defect rather than a race
-                raise BatchError(f"{len(busy)} people are held by another batch", "Propose again without them.")
+                raise BatchError(
+                    said("{count} people are held by another batch", count=len(busy)), said("Propose again without them.")
+                )
             _note(desk, tx, batch, planned, intents)
         return _plan(desk, tx, batch, intents, calls_left=usage.allowed - usage.used)
 
@@ -141,13 +146,15 @@ def approve(desk: Desk, batch_id: str, digest: str) -> Batch:
         roles = operators.roles(tx, desk.operator.name)
         blockers = batch.approval_blockers(desk.policy, digest=digest, by=desk.operator.name, roles=roles, now=desk.clock())
         if all(i.state is State.REFUSED for i in batches.intents(tx, batch.batch_id)):
-            blockers += ("Nobody in this batch may be resubscribed.",)
+            blockers += (said("Nobody in this batch may be resubscribed."),)
         if batches.digest_now(tx, batch) != batch.digest:
-            blockers += ("The stored plan no longer fits its digest: it was changed. Propose it again.",)
+            blockers += (said("The stored plan no longer fits its digest: it was changed. Propose it again."),)
         if restores.pending(tx):
-            blockers += ("The register was restored from a backup, and nobody has confirmed yet that it is complete again.",)
+            blockers += (
+                said("The register was restored from a backup, and nobody has confirmed yet that it is complete again."),
+            )
         if blockers:
-            raise BatchError(" ".join(blockers), "`workbench batch show` tells how the batch stands.")
+            raise BatchError(joined(" ", blockers), said("`workbench batch show` tells how the batch stands."))
         approved = {"approved_by": desk.operator.name, "approved_at": desk.clock(), "approved_digest": digest}
         batches.change(tx, batch.batch_id, expected=["proposed"], state="approved", **approved)
         desk.trail.append(tx, events.BatchApproved(digest=digest, proposed_by=batch.proposed_by), batch_id=batch.batch_id)
@@ -166,10 +173,11 @@ def cancel(desk: Desk, batch_id: str) -> None:
         counts = batches.by_state(tx, batch.batch_id)
         if any(counts[state] for state in (State.SENT, State.VERIFIED, State.ABORTING)):
             raise BatchError(
-                "some people of this batch are on the way", "Bring them to their end first with `workbench batch resume`."
+                said("some people of this batch are on the way"),
+                said("Bring them to their end first with `workbench batch resume`."),
             )
         if batch.state not in ("proposed", "approved", "paused"):
-            raise BatchError(f"the batch is {batch.state} and can't be cancelled")
+            raise BatchError(said("the batch is {state} and can't be cancelled", state=batch.state))
         _require_role(desk, tx)
         batches.change(tx, batch.batch_id, expected=[batch.state], state="cancelled", finished_at=desk.clock())
         batches.let_go(tx, batch.batch_id)
@@ -179,10 +187,12 @@ def cancel(desk: Desk, batch_id: str) -> None:
 
 def _checked(desk: Desk, person_ids: Sequence[str], reason: str) -> list[str]:
     if reason not in desk.policy.reasons:
-        raise InputError("the policy knows no such reason", f"Use one of: {', '.join(sorted(desk.policy.reasons))}.")
+        raise InputError(
+            said("the policy knows no such reason"), said("Use one of: {codes}.", codes=", ".join(sorted(desk.policy.reasons)))
+        )
     wanted = list(dict.fromkeys(person_ids))
     if not wanted:
-        raise InputError("nobody was named for the batch", "Select people first, or check the filter.")
+        raise InputError(said("nobody was named for the batch"), said("Select people first, or check the filter."))
     with desk.store.read() as tx:
         _require_role(desk, tx)
     return wanted
@@ -190,7 +200,7 @@ def _checked(desk: Desk, person_ids: Sequence[str], reason: str) -> list[str]:
 
 def _require_role(desk: Desk, tx: Transaction) -> None:
     if not operators.roles(tx, desk.operator.name) & {"analyst", "admin"}:
-        raise NotAllowedError("only analysts and administrators work on batches")
+        raise NotAllowedError(said("only analysts and administrators work on batches"))
 
 
 def _read(desk: Desk, group: Sequence[Person]) -> Reading:
@@ -298,10 +308,10 @@ def _plan(desk: Desk, tx: Transaction, batch: Batch, intents: Sequence[Intent], 
     roles = operators.roles(tx, desk.operator.name)
     blockers = batch.approval_blockers(desk.policy, digest=batch.digest, by=desk.operator.name, roles=roles, now=desk.clock())
     if not eligible:
-        blockers += ("Nobody in this batch may be resubscribed.",)
+        blockers += (said("Nobody in this batch may be resubscribed."),)
     cost = _cost(intents)
     if calls_left is not None and cost > calls_left:
-        blockers += (f"The batch takes {cost} API calls and Salesforce has {calls_left} left today.",)
+        blockers += (said("The batch takes {cost} API calls and Salesforce has {left} left today.", cost=cost, left=calls_left),)
     return Plan(
         batch=batch,
         blockers=blockers,

@@ -20,6 +20,7 @@ from workbench.eligibility import Verdict
 from workbench.org import ConditionalClear, FieldChange, OrgRow, Reading
 from workbench.person import Person
 from workbench.policy import Policy
+from workbench.said import kept, said
 
 PATCHES_A_CALL = 25  # Salesforce: subrequests of one composite
 ROWS_A_READING = 200  # ids a reading asks for
@@ -129,19 +130,19 @@ class Batch:
 
     def approval_blockers(self, policy: Policy, *, digest: str, by: str, roles: frozenset[str], now: datetime) -> tuple[str, ...]:
         """Why this operator can't approve this plan now; empty means go."""
-        reasons = []
+        reasons: list[str] = []
         if "admin" not in roles:
-            reasons.append("Only an administrator approves a batch.")
+            reasons.append(said("Only an administrator approves a batch."))
         if self.state != "proposed":
-            reasons.append(f"The batch is {self.state}; only a proposed one can be approved.")
+            reasons.append(said("The batch is {state}; only a proposed one can be approved.", state=self.state))
         if digest != self.digest:
-            reasons.append("The digest does not name this plan: it was changed or mistyped. Look at the plan again.")
+            reasons.append(said("The digest does not name this plan: it was changed or mistyped. Look at the plan again."))
         if policy.approval_by_second_person and by == self.proposed_by:
-            reasons.append("The policy asks for approval by somebody else than who proposed the batch.")
+            reasons.append(said("The policy asks for approval by somebody else than who proposed the batch."))
         if policy.digest != self.policy_digest:
-            reasons.append("The policy was changed since the batch was proposed. Propose it again.")
+            reasons.append(said("The policy was changed since the batch was proposed. Propose it again."))
         if self.stale(policy, now=now):
-            reasons.append(f"The plan is older than {policy.plan_valid_hours} hours. Propose it again.")
+            reasons.append(said("The plan is older than {hours} hours. Propose it again.", hours=policy.plan_valid_hours))
         return tuple(reasons)
 
     def run_blockers(self, policy: Policy, *, digest: str, roles: frozenset[str], now: datetime) -> tuple[str, ...]:
@@ -150,17 +151,17 @@ class Batch:
         A batch under way goes on even when its plan has become stale or the policy changed: people already sent must not be
         left between the systems, and everybody not yet sent is judged anew by the policy of the moment.
         """
-        reasons = []
+        reasons: list[str] = []
         if "admin" not in roles:
-            reasons.append("Only an administrator runs a batch.")
+            reasons.append(said("Only an administrator runs a batch."))
         if self.state not in ("approved", "running", "paused"):
-            reasons.append(f"The batch is {self.state}; only an approved, running or paused one can run.")
+            reasons.append(said("The batch is {state}; only an approved, running or paused one can run.", state=self.state))
         elif self.approved_digest != digest:
-            reasons.append("The plan was changed after its approval. Propose it again.")
+            reasons.append(said("The plan was changed after its approval. Propose it again."))
         elif self.state == "approved" and policy.digest != self.policy_digest:
-            reasons.append("The policy was changed since the batch was approved. Propose it again.")
+            reasons.append(said("The policy was changed since the batch was approved. Propose it again."))
         elif self.state == "approved" and self.stale(policy, now=now):
-            reasons.append(f"The plan is older than {policy.plan_valid_hours} hours. Propose it again.")
+            reasons.append(said("The plan is older than {hours} hours. Propose it again.", hours=policy.plan_valid_hours))
         return tuple(reasons)
 
 
@@ -313,17 +314,19 @@ class Abort:
 
 
 CAUSES = {
-    "opted_out_in_salesforce": "The person was opted out in Salesforce while the batch ran.",
-    "opted_out_in_register": "The person unsubscribed while the batch ran.",
-    "records_changed": "The set of Salesforce records of this person changed while the batch ran.",
-    "record_changed": "A Salesforce record of this person was changed by somebody else while the batch ran.",
-    "not_applied": "Salesforce did not apply the change.",
-    "salesforce_refused": "Salesforce refused the change.",
-    "history_missing": "Salesforce's field history does not show our own change; history tracking of the opt-out field may be off.",
-    "person_changed": "The person's entry in the register was changed while the batch ran.",
-    "no_longer_eligible": "The rules no longer allowed it when the request had to be repeated.",
-    "register_restored": "The register was restored from a backup while the person was on the way.",
-    "lease_lost": "The run stood still for so long that its claim on this person had ended.",
+    "opted_out_in_salesforce": kept("The person was opted out in Salesforce while the batch ran."),
+    "opted_out_in_register": kept("The person unsubscribed while the batch ran."),
+    "records_changed": kept("The set of Salesforce records of this person changed while the batch ran."),
+    "record_changed": kept("A Salesforce record of this person was changed by somebody else while the batch ran."),
+    "not_applied": kept("Salesforce did not apply the change."),
+    "salesforce_refused": kept("Salesforce refused the change."),
+    "history_missing": kept(
+        "Salesforce's field history does not show our own change; history tracking of the opt-out field may be off."
+    ),
+    "person_changed": kept("The person's entry in the register was changed while the batch ran."),
+    "no_longer_eligible": kept("The rules no longer allowed it when the request had to be repeated."),
+    "register_restored": kept("The register was restored from a backup while the person was on the way."),
+    "lease_lost": kept("The run stood still for so long that its claim on this person had ended."),
 }
 """Why somebody was aborted: code -> sentence for the analyst."""
 

@@ -5,7 +5,7 @@ Trail, evidence, files and the command line take such a sentence as the English 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 
@@ -39,6 +39,12 @@ def kept(english: str) -> str:
 def said_of(one: str, many: str, number: int, /, **values: object) -> Said:
     """A sentence about a ``{number}`` of things, in its singular or plural."""
     return Said.of(one, {"number": number, **values}, many=many, number=number)
+
+
+def joined(separator: str, parts: Sequence[str]) -> Said:
+    """Parts with a separator between them; those that were ``said`` are told one by one."""
+    values = {f"part{number}": part for number, part in enumerate(parts)}
+    return Said.of(separator.join(f"{{{name}}}" for name in values), values)
 
 
 def filled(template: str, values: Mapping[str, object], *, separator: str = ",") -> str:

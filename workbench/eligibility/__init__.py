@@ -13,6 +13,7 @@ from workbench.eligibility.opt_outs import OptOut, opt_outs
 from workbench.eligibility.refusals import REFUSALS
 from workbench.eligibility.strengthenings import STRENGTHENINGS
 from workbench.policy import Policy
+from workbench.said import said
 
 __all__ = [
     "REFUSE",
@@ -47,9 +48,11 @@ def judged(rule: Rule, case: Case, policy: Policy, *, now: datetime) -> Finding 
     try:
         return rule(case, policy, now)
     except Exception as error:  # noqa: BLE001 - whatever breaks inside a rule must keep the person opted out
-        sentence = (
-            f"The rule {rule.code} could not be judged ({type(error).__name__}), so the person stays opted out; "
-            "correct the record it reads, or report the fault with this person's id."
+        sentence = said(
+            "The rule {rule} could not be judged ({kind}), so the person stays opted out; "
+            "correct the record it reads, or report the fault with this person's id.",
+            rule=rule.code,
+            kind=type(error).__name__,
         )
         return Finding(
             code="rule_failed", severity=REFUSE, sentence=sentence, source="an opt-out wins: in doubt nothing is cleared"

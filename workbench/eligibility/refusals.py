@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import timedelta
 
 from workbench.consent import METHODS
@@ -10,6 +11,7 @@ from workbench.eligibility.case import REFUSE, Question, Rule, instant, readable
 from workbench.eligibility.opt_outs import OptOut, latest_opt_out
 from workbench.org import OrgRow
 from workbench.person import domain_of, normalize_address
+from workbench.said import Said, joined, said, said_of
 
 IN_FORCE = ("given", "renewed")
 AFFIRMATIVE = ("explicitly_expressed", "expressed")
@@ -23,7 +25,7 @@ def not_unsubscribed(on: Question) -> str | None:
     """Somebody who is opted out nowhere needs no resubscription."""
     if on.case.open_episodes or on.case.opted_out_rows:
         return None
-    return "The person is unsubscribed neither here nor in Salesforce; leave the person out of the batch."
+    return said("The person is unsubscribed neither here nor in Salesforce; leave the person out of the batch.")
 
 
 @rule(REFUSE, "GDPR Art. 6(1)(a), Art. 7(1); 15 USC 7704(a)(4)(B)", about_consent=False)
@@ -31,9 +33,12 @@ def no_consent(on: Question) -> str | None:
     """There is a consent, and it is this person's."""
     consent = on.case.consent
     if consent is None:
-        return "No consent is on file; record the person's consent with its evidence first."
+        return said("No consent is on file; record the person's consent with its evidence first.")
     if consent.person_id != on.case.person.person_id:
-        return f"The consent {consent.consent_id} was recorded for another person; choose or record this person's own consent."
+        return said(
+            "The consent {consent} was recorded for another person; choose or record this person's own consent.",
+            consent=consent.consent_id,
+        )
     return None
 
 
@@ -43,19 +48,35 @@ def consent_before_opt_out(on: Question) -> str | None:
     given, opt_out = on.consent.counts_from, latest_opt_out(on.case)
     if given is None or opt_out is None or given > opt_out.at:
         return None  # a consent that does not say when is refused by how_when_what_missing
-    day = " at the earliest, as it names a day only" if on.consent.given_at_precision != "second" else ""
-    return f"The consent was given on {readable(given)}{day}, and {told(opt_out)}"
+    if on.consent.given_at_precision == "second":
+        return said("The consent was given on {given}, and {what}", given=readable(given), what=told(opt_out))
+    return said(
+        "The consent was given on {given} at the earliest, as it names a day only, and {what}",
+        given=readable(given),
+        what=told(opt_out),
+    )
 
 
-def told(opt_out: OptOut) -> str:
+def told(opt_out: OptOut) -> Said:
     """The second half of the sentence: which opt-out, when, and what to do."""
     if not opt_out.exact:
-        return (
-            f"Salesforce record {opt_out.record_id} is opted out without a history of when: the exact time is unknown, at the "
-            f"latest {readable(opt_out.at)}; find out when it was opted out, or ask for a consent given after that."
+        return said(
+            "Salesforce record {record} is opted out without a history of when: the exact time is unknown, at the "
+            "latest {latest}; find out when it was opted out, or ask for a consent given after that.",
+            record=opt_out.record_id,
+            latest=readable(opt_out.at),
         )
-    place = f"on Salesforce record {opt_out.record_id}" if opt_out.in_salesforce else f"in the register ({opt_out.record_id})"
-    return f"the opt-out {place} of {readable(opt_out.at)} is not earlier; only a consent given after it counts."
+    if opt_out.in_salesforce:
+        return said(
+            "the opt-out on Salesforce record {record} of {moment} is not earlier; only a consent given after it counts.",
+            record=opt_out.record_id,
+            moment=readable(opt_out.at),
+        )
+    return said(
+        "the opt-out in the register ({record}) of {moment} is not earlier; only a consent given after it counts.",
+        record=opt_out.record_id,
+        moment=readable(opt_out.at),
+    )
 
 
 @rule(REFUSE, "a consent can't be from the future; ISO/IEC TS 27560 (given and recorded are distinct times)")
@@ -63,18 +84,26 @@ def consent_in_future(on: Question) -> str | None:
     """Neither the consent nor its confirmation is later than now by either clock, and the consent not later than its record."""
     given, confirmed = on.consent.counts_from, on.consent.double_opt_in_at
     if given is not None and given > on.now:
-        return f"The consent is dated {readable(given)}, which has not come yet; correct the date or its time zone."
+        return said(
+            "The consent is dated {given}, which has not come yet; correct the date or its time zone.", given=readable(given)
+        )
     if confirmed is not None and instant(confirmed) > on.now:
-        return f"The double opt-in is dated {readable(confirmed)}, which has not come yet; correct the date or its time zone."
+        return said(
+            "The double opt-in is dated {confirmed}, which has not come yet; correct the date or its time zone.",
+            confirmed=readable(confirmed),
+        )
     if given is not None and on.case.org_time is not None and given > on.case.org_time + CLOCKS_APART:
-        return (
-            f"The consent is dated {readable(given)}, and by Salesforce's clock it is {readable(on.case.org_time)}: this computer's "
-            "clock is ahead, so nobody can tell whether it was given before an opt-out; set the clock and correct the date."
+        return said(
+            "The consent is dated {given}, and by Salesforce's clock it is {now}: this computer's "
+            "clock is ahead, so nobody can tell whether it was given before an opt-out; set the clock and correct the date.",
+            given=readable(given),
+            now=readable(on.case.org_time),
         )
     if given is not None and given > instant(on.consent.recorded_at):
-        return (
-            f"The consent is dated {readable(given)}, later than its own record of {readable(on.consent.recorded_at)}; "
-            "correct the date or its time zone."
+        return said(
+            "The consent is dated {given}, later than its own record of {recorded}; correct the date or its time zone.",
+            given=readable(given),
+            recorded=readable(on.consent.recorded_at),
         )
     return None
 
@@ -84,10 +113,13 @@ def address_differs(on: Question) -> str | None:
     """The consent, the person and every live linked record name the same address."""
     agreed = normalize_address(on.consent.email)
     if not agreed or agreed != normalize_address(on.case.person.email):
-        return "The consent is for another e-mail address than the person's; ask for a consent for the address in use."
+        return said("The consent is for another e-mail address than the person's; ask for a consent for the address in use.")
     others = [row.record_id for row in on.case.rows if not gone(row) and normalize_address(row.email) != agreed]
     if others:
-        return f"{records(others)} in Salesforce: another e-mail address than the consent's; correct the address or the link."
+        return said(
+            "{records} in Salesforce: another e-mail address than the consent's; correct the address or the link.",
+            records=records(others),
+        )
     return None
 
 
@@ -100,9 +132,12 @@ def gone(row: OrgRow) -> bool:
 def purpose_differs(on: Question) -> str | None:
     """The consent is for e-mail, and for a purpose that the policy names."""
     if on.consent.channel != "email":
-        return "The consent is for another channel than e-mail; ask for a consent to be e-mailed."
+        return said("The consent is for another channel than e-mail; ask for a consent to be e-mailed.")
     if folded(on.consent.purpose) not in {folded(purpose) for purpose in on.policy.purposes}:
-        return f"The consent is for another purpose than the policy's ({', '.join(on.policy.purposes)}); ask for one that fits."
+        return said(
+            "The consent is for another purpose than the policy's ({purposes}); ask for one that fits.",
+            purposes=", ".join(on.policy.purposes),
+        )
     return None
 
 
@@ -110,9 +145,9 @@ def purpose_differs(on: Question) -> str | None:
 def controller_differs(on: Question) -> str | None:
     """The consent was given for the controller that the policy names."""
     if not folded(on.policy.controller):
-        return "The policy names no controller, so no consent can be for it; fill in `controller` in the policy file."
+        return said("The policy names no controller, so no consent can be for it; fill in `controller` in the policy file.")
     if folded(on.consent.controller) != folded(on.policy.controller):
-        return "The consent names another controller than the policy; ask for a consent given to this organisation."
+        return said("The consent names another controller than the policy; ask for a consent given to this organisation.")
     return None
 
 
@@ -125,12 +160,15 @@ def folded(text: str) -> str:
 def consent_withdrawn(on: Question) -> str | None:
     """The consent stands: not withdrawn, refused, invalidated, or in a state that nobody knows."""
     if on.consent.withdrawn(on.now):
-        return "The consent was withdrawn, refused or invalidated; only a new consent of the person can be used."
+        return said("The consent was withdrawn, refused or invalidated; only a new consent of the person can be used.")
     given, taken_back = on.consent.counts_from, on.case.withdrawn_at
     if taken_back is not None and (given is None or instant(taken_back) >= given):
-        return f"The person took a consent back at {readable(taken_back)}, later than this one was given; a newer one is needed."
+        return said(
+            "The person took a consent back at {moment}, later than this one was given; a newer one is needed.",
+            moment=readable(taken_back),
+        )
     if on.consent.state not in (*IN_FORCE, "expired"):
-        return "The state of the consent is not one that is known to be in force; correct the record."
+        return said("The state of the consent is not one that is known to be in force; correct the record.")
     return None
 
 
@@ -139,17 +177,18 @@ def consent_expired(on: Question) -> str | None:
     """The consent's own validity has not ended."""
     if not on.consent.expired(on.now):
         return None
-    until = f" on {readable(on.consent.valid_until)}" if on.consent.valid_until else ""
-    return f"The consent has expired{until}; ask the person to renew it."
+    if on.consent.valid_until is None:
+        return said("The consent has expired; ask the person to renew it.")
+    return said("The consent has expired on {until}; ask the person to renew it.", until=readable(on.consent.valid_until))
 
 
 @rule(REFUSE, "GDPR Art. 4(11); CJEU C-673/17 Planet49 (pre-ticked box); 15 USC 7702(1); CASL s. 10(1)")
 def not_affirmative(on: Question) -> str | None:
     """The person did something to agree."""
     if on.consent.pre_ticked:
-        return "The box was ticked beforehand, which is no consent; ask for one that the person gives actively."
+        return said("The box was ticked beforehand, which is no consent; ask for one that the person gives actively.")
     if on.consent.consent_type not in AFFIRMATIVE:
-        return "The consent is implied, not expressed by the person; ask for one that the person gives actively."
+        return said("The consent is implied, not expressed by the person; ask for one that the person gives actively.")
     return None
 
 
@@ -158,7 +197,9 @@ def basis_not_consent(on: Question) -> str | None:
     """Only consent reverses an opt-out, no other legal basis does."""
     if on.consent.authorization_type == "consent":
         return None
-    return "The authorisation is of another type than consent, and only consent can reverse an opt-out; ask the person for it."
+    return said(
+        "The authorisation is of another type than consent, and only consent can reverse an opt-out; ask the person for it."
+    )
 
 
 @rule(REFUSE, "EDPB Guidelines 05/2020, para 108: how, when, and what the person was shown")
@@ -167,14 +208,18 @@ def how_when_what_missing(on: Question) -> str | None:
     consent = on.consent
     place_missing = consent.method in PLACE_MATTERS and not consent.collection_point.strip()
     missing = {
-        "how it was given (method)": consent.method not in METHODS,
-        "where it was given (collection point)": place_missing,
-        "when it was given": consent.given_at is None,
-        "the time zone of when it was given": consent.given_at is not None and consent.counts_from is None,
-        "what the person was shown (notice text or version)": not (consent.notice_text.strip() or consent.notice_version.strip()),
+        said("how it was given (method)"): consent.method not in METHODS,
+        said("where it was given (collection point)"): place_missing,
+        said("when it was given"): consent.given_at is None,
+        said("the time zone of when it was given"): consent.given_at is not None and consent.counts_from is None,
+        said("what the person was shown (notice text or version)"): not (
+            consent.notice_text.strip() or consent.notice_version.strip()
+        ),
     }
     named = [part for part, absent in missing.items() if absent]
-    return f"The consent does not say {', nor '.join(named)}; complete the record from its evidence." if named else None
+    if not named:
+        return None
+    return said("The consent does not say {what}; complete the record from its evidence.", what=joined(", nor ", named))
 
 
 @rule(REFUSE, "GDPR Art. 7(1); CRTC Enforcement Advisory of 27 July 2016 on records of consent")
@@ -182,7 +227,7 @@ def no_evidence(on: Question) -> str | None:
     """At least one file proves the consent."""
     if on.consent.evidence:
         return None
-    return "No evidence file belongs to the consent; add the form, e-mail or recording that proves it."
+    return said("No evidence file belongs to the consent; add the form, e-mail or recording that proves it.")
 
 
 @rule(REFUSE, "GDPR Art. 5(1)(f) and Art. 7(1): evidence that was changed proves nothing")
@@ -191,7 +236,10 @@ def evidence_altered(on: Question) -> str | None:
     altered = [check.sha256[:12] for check in on.case.evidence if check.state == "altered"]
     if not altered:
         return None
-    return f"Evidence {', '.join(altered)} is no longer the file that was recorded; restore it from a backup and find out why."
+    return said(
+        "Evidence {digests} is no longer the file that was recorded; restore it from a backup and find out why.",
+        digests=", ".join(altered),
+    )
 
 
 @rule(REFUSE, "GDPR Art. 7(1): the controller must be able to demonstrate consent")
@@ -200,10 +248,12 @@ def evidence_missing(on: Question) -> str | None:
     found = {check.sha256 for check in on.case.evidence if check.state in ("intact", "altered")}
     lost = {check.sha256 for check in on.case.evidence} - found
     lost |= {file.sha256 for file in on.consent.evidence if not file.sha256 or file.sha256 not in found}
-    missing = [sha256[:12] or "not stored yet" for sha256 in sorted(lost)]
-    if not missing:
+    if not lost:
         return None
-    return f"Evidence {', '.join(missing)} was not found in the evidence folder; restore it from a backup or record it again."
+    missing = joined(", ", [sha256[:12] or said("not stored yet") for sha256 in sorted(lost)])
+    return said(
+        "Evidence {what} was not found in the evidence folder; restore it from a backup or record it again.", what=missing
+    )
 
 
 @rule(REFUSE, "ICO, Flybe Limited, monetary penalty of 20 March 2017; CASL s. 1(3): a request for consent is itself a message")
@@ -211,7 +261,7 @@ def won_by_mailing_opted_out_people(on: Question) -> str | None:
     """The consent was not won by writing to people who had said no."""
     if not on.consent.solicited_by_email:
         return None
-    return "The consent was asked for by e-mail after the person had opted out; only a consent given unasked can be used."
+    return said("The consent was asked for by e-mail after the person had opted out; only a consent given unasked can be used.")
 
 
 @rule(REFUSE, "Sales Connect unsubscribes what bounces; a dead address may have passed to somebody else", about_consent=False)
@@ -219,9 +269,12 @@ def bounced_address(on: Question) -> str | None:
     """The address does not bounce, on either side."""
     bounced = [row.record_id for row in on.case.rows if row.bounced_at is not None]
     if bounced:
-        return f"{records(bounced)} in Salesforce: marked as bounced; have the address confirmed and the bounce cleared first."
+        return said(
+            "{records} in Salesforce: marked as bounced; have the address confirmed and the bounce cleared first.",
+            records=records(bounced),
+        )
     if any(episode.source == "bounce" for episode in on.case.open_episodes):
-        return "The person was unsubscribed because mail bounced; have the address confirmed or replaced first."
+        return said("The person was unsubscribed because mail bounced; have the address confirmed or replaced first.")
     return None
 
 
@@ -230,7 +283,7 @@ def blocked_domain(on: Question) -> str | None:
     """The address is not at a domain that is never mailed."""
     if not on.policy.blocks(domain_of(normalize_address(on.case.person.email))):
         return None
-    return "The person's e-mail domain is blocked by the policy; leave the person out of the batch."
+    return said("The person's e-mail domain is blocked by the policy; leave the person out of the batch.")
 
 
 @rule(REFUSE, "Salesforce: deleted, merged and converted records and protected fields can't be updated", about_consent=False)
@@ -243,7 +296,10 @@ def missing_record(on: Question) -> str | None:
     """A linked record that the org no longer knows."""
     if not on.case.missing_records:
         return None
-    return f"{records(sorted(on.case.missing_records))} in Salesforce: no longer known there; correct the link first."
+    return said(
+        "{records} in Salesforce: no longer known there; correct the link first.",
+        records=records(sorted(on.case.missing_records)),
+    )
 
 
 def stuck_record(on: Question) -> str | None:
@@ -252,19 +308,22 @@ def stuck_record(on: Question) -> str | None:
         on.case.person.salesforce_ids
     )  # a dead record that only has the address needs no clearing; its opt-out counts all the same
     opted_out = (row for row in on.case.opted_out_rows if not row.is_deleted or set(row.ids) & set(stored))
-    stuck = [f"{row.record_id} ({why})" for row in opted_out if (why := why_stuck(row))]
+    stuck = [said("{record} ({why})", record=row.record_id, why=why) for row in opted_out if (why := why_stuck(row))]
     if not stuck:
         return None
-    return f"{records(stuck)} in Salesforce: opted out and can't be changed; have a Salesforce administrator settle it first."
+    return said(
+        "{records} in Salesforce: opted out and can't be changed; have a Salesforce administrator settle it first.",
+        records=records(stuck),
+    )
 
 
 def why_stuck(row: OrgRow) -> str:
     """Why a row can't be updated; "" if it can."""
     if row.merged_into is not None:
-        return f"merged into {row.merged_into}"
+        return said("merged into {other}", other=row.merged_into)
     if row.is_deleted:
-        return "deleted"
-    return "converted" if row.is_converted or row.converted_contact_id else ""
+        return said("deleted")
+    return said("converted") if row.is_converted or row.converted_contact_id else ""
 
 
 def protected_field(on: Question) -> str | None:
@@ -273,7 +332,9 @@ def protected_field(on: Question) -> str | None:
     protected = [name for name in on.case.unwritable if "." not in name or name.partition(".")[0] in objects]
     if not protected or not objects:
         return None
-    return f"The Salesforce user may not edit {', '.join(protected)}; have an administrator give access to it first."
+    return said(
+        "The Salesforce user may not edit {fields}; have an administrator give access to it first.", fields=", ".join(protected)
+    )
 
 
 def too_many_records(on: Question) -> str | None:
@@ -281,7 +342,11 @@ def too_many_records(on: Question) -> str | None:
     count = len(on.case.opted_out_rows)
     if count <= MOST_ROWS:
         return None
-    return f"{count} Salesforce records of this person are opted out, more than {MOST_ROWS} at once; merge or unlink some first."
+    return said(
+        "{count} Salesforce records of this person are opted out, more than {most} at once; merge or unlink some first.",
+        count=count,
+        most=MOST_ROWS,
+    )
 
 
 @rule(REFUSE, "a consent is one human's; Sales Connect: of duplicates the least permissive wins", about_consent=False)
@@ -290,7 +355,11 @@ def ambiguous_person(on: Question) -> str | None:
     others = on.case.other_people_with_address
     if others < 1:
         return None
-    return f"{others} other {'person has' if others == 1 else 'people have'} the same address; merge them or correct it first."
+    return said_of(
+        "{number} other person has the same address; merge them or correct it first.",
+        "{number} other people have the same address; merge them or correct it first.",
+        others,
+    )
 
 
 @rule(REFUSE, "one plan decides on a person at a time", about_consent=False)
@@ -298,7 +367,7 @@ def in_another_open_batch(on: Question) -> str | None:
     """No other open batch holds the person."""
     if not on.case.open_batch:
         return None
-    return f"The person is in open batch {on.case.open_batch}; finish or cancel that one first."
+    return said("The person is in open batch {batch}; finish or cancel that one first.", batch=on.case.open_batch)
 
 
 @rule(REFUSE, "the policy's reasons; EDPB Guidelines 05/2020, para 108", about_consent=False)
@@ -306,13 +375,17 @@ def reason_missing(on: Question) -> str | None:
     """The batch gives one of the configured reasons."""
     if on.case.reason in on.policy.reasons:
         return None
-    return f"The reason is missing or not one of the policy's; choose one of {', '.join(on.policy.reasons)}."
+    return said(
+        "The reason is missing or not one of the policy's; choose one of {reasons}.", reasons=", ".join(on.policy.reasons)
+    )
 
 
-def records(ids: list[str]) -> str:
+def records(ids: Sequence[str]) -> Said:
     """Some record ids as the start of a sentence."""
-    shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-    return f"Record{'s' if len(ids) > 1 else ''} {shown}"
+    shown = joined(", ", ids[:5])
+    if len(ids) > 5:
+        return said("Records {what} and {more} more", what=shown, more=len(ids) - 5)
+    return said("Record {what}", what=shown) if len(ids) == 1 else said("Records {what}", what=shown)
 
 
 REFUSALS: tuple[Rule, ...] = (

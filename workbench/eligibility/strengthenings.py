@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from workbench.eligibility.case import STRENGTHEN, Question, Rule, instant, readable, rule
 from workbench.eligibility.opt_outs import standing
 from workbench.eligibility.refusals import folded
+from workbench.said import joined, said
 
 WRITTEN = ("web_form", "email", "paper")
 SPOKEN = ("telephone", "in_person")
@@ -32,9 +33,10 @@ def spam_complaint(on: Question) -> str | None:
     given = on.consent.counts_from
     if not complaints or (given and given > max(complaints) and explicit_in_writing(on)):
         return None
-    return (
-        f"The person reported our mail as spam on {readable(max(complaints))}; only a later, explicit request by the person in "
-        "writing (web form, e-mail or paper) can be used."
+    return said(
+        "The person reported our mail as spam on {moment}; only a later, explicit request by the person in "
+        "writing (web form, e-mail or paper) can be used.",
+        moment=readable(max(complaints)),
     )
 
 
@@ -45,8 +47,14 @@ def double_opt_in_required(on: Question) -> str | None:
     required = on.policy.jurisdiction(on.consent.jurisdiction).double_opt_in_required
     if confirmed_at(on) or not (required or on.case.reason == "confirmed_double_opt_in"):
         return None
-    why = f"The rules for {country} apply" if required else "The batch's reason is a confirmed double opt-in"
-    return f"{why}, and no double opt-in after the consent is recorded; record when it was confirmed, or have it confirmed."
+    why = (
+        said("The rules for {country} apply", country=country)
+        if required
+        else said("The batch's reason is a confirmed double opt-in")
+    )
+    return said(
+        "{why}, and no double opt-in after the consent is recorded; record when it was confirmed, or have it confirmed.", why=why
+    )
 
 
 @rule(STRENGTHEN, "CRTC Compliance and Enforcement Information Bulletin 2012-548 (oral consent); EDPB 05/2020, para 108")
@@ -55,7 +63,7 @@ def recording_required(on: Question) -> str | None:
     spoken = on.consent.method in SPOKEN or on.case.reason == "asked_by_phone_recorded"
     if not spoken or on.consent.recording_kept:
         return None
-    return "The consent was spoken and no recording is on file; add the recording, or ask for the consent in writing."
+    return said("The consent was spoken and no recording is on file; add the recording, or ask for the consent in writing.")
 
 
 @rule(STRENGTHEN, "GDPR Art. 14(3); ICO, direct marketing guidance (indirect consent); CASL s. 10(2)")
@@ -65,7 +73,7 @@ def transfer_notice_required(on: Question) -> str | None:
     elsewhere = folded(on.consent.given_to) not in ("", folded(on.policy.controller))
     if not elsewhere or (given and notice and given <= instant(notice) <= on.now):
         return None
-    return (
+    return said(
         "The consent was given to another party, and no notice to the person of its transfer is recorded; record when the "
         "person was told, or ask for a consent of your own."
     )
@@ -76,7 +84,7 @@ def date_without_time(on: Question) -> str | None:
     """For a consent that names a day only; satisfied by a double opt-in, which has its time."""
     if on.consent.given_at_precision == "second" or confirmed_at(on):
         return None
-    return "The consent names a day but no time of day; find the time in the evidence, or have the consent confirmed."
+    return said("The consent names a day but no time of day; find the time in the evidence, or have the consent confirmed.")
 
 
 @rule(STRENGTHEN, "EDPB Guidelines 05/2020, paras 110-111; the policy's refresh_interval_days")
@@ -85,9 +93,10 @@ def old_consent(on: Question) -> str | None:
     last_act = confirmed_at(on) or on.consent.counts_from
     if last_act is None or on.now - instant(last_act) <= timedelta(days=on.policy.refresh_interval_days):
         return None
-    return (
-        f"The consent is of {readable(last_act)}, older than the policy's {on.policy.refresh_interval_days} days; "
-        "ask the person to renew it."
+    return said(
+        "The consent is of {given}, older than the policy's {days} days; ask the person to renew it.",
+        given=readable(last_act),
+        days=on.policy.refresh_interval_days,
     )
 
 
@@ -105,10 +114,11 @@ def origin_unknown(on: Question) -> str | None:
         return None
     if explicit_in_writing(on) and confirmed_at(on):
         return None
-    where = f"on Salesforce record {', '.join(nameless[:5])}" if nameless else "by the Salesforce sync"
-    return (
-        f"The opt-out came {where} and no field history names who ticked it; find out and document it, or ask the person for "
-        "an explicit consent in writing with double opt-in."
+    where = said("on Salesforce record {what}", what=joined(", ", nameless[:5])) if nameless else said("by the Salesforce sync")
+    return said(
+        "The opt-out came {place} and no field history names who ticked it; find out and document it, or ask the person for "
+        "an explicit consent in writing with double opt-in.",
+        place=where,
     )
 
 
@@ -117,7 +127,7 @@ def proof_of_error_required(on: Question) -> str | None:
     """For the reason `recorded_by_mistake`; satisfied by a consent record whose evidence proves the error."""
     if on.case.reason != "recorded_by_mistake" or on.consent.error_proven:
         return None
-    return (
+    return said(
         "The reason is an opt-out recorded by mistake, and nothing proves the mistake; add the proof, or choose another reason."
     )
 

@@ -11,35 +11,44 @@ import ipywidgets as widgets
 
 from workbench.panels.consent import ConsentStep
 from workbench.panels.frame import Panel
+from workbench.panels.language import N_, _, ngettext, told, word
 from workbench.panels.picking import PeopleStep
 from workbench.panels.wording import bullets, heading, paragraph, people, plain_time, spoken, table
 
-STEPS = ("1 People", "2 Consent", "3 Check", "4 Approve", "5 Run", "6 Result")
+STEPS = (N_("1 People"), N_("2 Consent"), N_("3 Check"), N_("4 Approve"), N_("5 Run"), N_("6 Result"))
 PEOPLE, CONSENT, CHECK, APPROVE, RUN, RESULT = range(6)
 VERDICTS = {
-    "email": "E-mail",
-    "outcome": "Verdict",
-    "sentences": "Why",
-    "records": "Records",
-    "codes": "Rules",
+    "email": N_("E-mail"),
+    "outcome": N_("Verdict"),
+    "sentences": N_("Why"),
+    "records": N_("Records"),
+    "codes": N_("Rules"),
 }
 ITEMS = {
-    "email": "E-mail",
-    "state": "State",
-    "sentences": "Why",
-    "cause": "Cause",
-    "changed_at": "When (UTC)",
+    "email": N_("E-mail"),
+    "state": N_("State"),
+    "sentences": N_("Why"),
+    "cause": N_("Cause"),
+    "changed_at": N_("When (UTC)"),
 }
 WORKLIST = {
-    "email": "E-mail",
-    "first_name": "First name",
-    "last_name": "Last name",
-    "company": "Company",
-    "external_id": "Person ID there",
-    "reason": "Reason",
+    "email": N_("E-mail"),
+    "first_name": N_("First name"),
+    "last_name": N_("Last name"),
+    "company": N_("Company"),
+    "external_id": N_("Person ID there"),
+    "reason": N_("Reason"),
 }
-EVENTS = {"at": "When (UTC)", "seq": "Entry", "action": "What", "operator": "By", "person_id": "Person"}
-NO_BATCH = ("none yet", "")
+EVENTS = {"at": N_("When (UTC)"), "seq": N_("Entry"), "action": N_("What"), "operator": N_("By"), "person_id": N_("Person")}
+REASONS = (
+    N_("The person signed up again and confirmed it by double opt-in."),
+    N_("The person asked in writing to be mailed again."),
+    N_("The person signed a form."),
+    N_("The person asked by telephone, and the call was recorded."),
+    N_("A machine or another person had used the unsubscribe link."),
+    N_("The opt-out had been recorded by mistake, and the error is proven."),
+)
+"""What a new policy says of its reasons; what an organisation writes itself is shown as it is."""
 BEGUN = ("running", "paused")
 
 
@@ -60,30 +69,30 @@ class BatchPanel(Panel):
             self.wb, button=self.button, start=self.start, say=self.say, chosen=lambda: self.people_step.frame
         )
         self.reason = widgets.Dropdown(
-            description="Reason", options=[(text, code) for code, text in self.wb.policy.reasons.items()]
+            description=_("Reason"), options=[(word(text), code) for code, text in self.wb.policy.reasons.items()]
         )
-        self.picked = widgets.Dropdown(description="Batch", options=[NO_BATCH])
+        self.picked = widgets.Dropdown(description=_("Batch"), options=[self._no_batch()])
         self.picked.observe(lambda change: self.attempt(lambda: self._picked(change["new"])), names="value")
-        self._check_view, self._approve_view, self._run_view, self._result_view = (widgets.HTML() for _ in range(4))
-        self.tabs = widgets.Tab(children=[widgets.VBox(step) for step in self._steps()], titles=STEPS)
+        self._check_view, self._approve_view, self._run_view, self._result_view = (widgets.HTML() for _view in range(4))
+        self.tabs = widgets.Tab(children=[widgets.VBox(step) for step in self._steps()], titles=tuple(_(step) for step in STEPS))
         self.attempt(self._list_batches)
         self.attempt(self._begin)
         return [self.picked, self.tabs]
 
     def _make_buttons(self) -> None:
-        self._check = self.button("Check", self.check, hint="Judge everybody by the rules; stores nothing")
-        self._propose = self.button("Propose", self.propose, hint="Store the plan for approval", main=True)
-        self._approve = self.button("Approve", self.approve, hint="Approve exactly this plan", main=True)
-        self._cancel = self.button("Cancel batch", self.cancel, hint="Give the batch up; nothing is changed")
-        self._run = self.button("Run", self.run, hint="Resubscribe the people of the approved batch", main=True)
-        self._pause = self.button("Pause", self.pause, hint="Stop at the next safe point; resume later")
-        self._resume = self.button("Resume", self.resume, hint="Go on with a paused batch")
-        self._undo = self.button("Undo batch", self.undo, hint="Opt everybody of this batch out again, on both sides")
+        self._check = self.button(_("Check"), self.check, hint=_("Judge everybody by the rules; stores nothing"))
+        self._propose = self.button(_("Propose"), self.propose, hint=_("Store the plan for approval"), main=True)
+        self._approve = self.button(_("Approve"), self.approve, hint=_("Approve exactly this plan"), main=True)
+        self._cancel = self.button(_("Cancel batch"), self.cancel, hint=_("Give the batch up; nothing is changed"))
+        self._run = self.button(_("Run"), self.run, hint=_("Resubscribe the people of the approved batch"), main=True)
+        self._pause = self.button(_("Pause"), self.pause, hint=_("Stop at the next safe point; resume later"))
+        self._resume = self.button(_("Resume"), self.resume, hint=_("Go on with a paused batch"))
+        self._undo = self.button(_("Undo batch"), self.undo, hint=_("Opt everybody of this batch out again, on both sides"))
         self._pause.disabled = True
         self._busy = [self._check, self._propose, self._approve, self._cancel, self._run, self._resume, self._undo]
 
     def _steps(self) -> list[list[Any]]:
-        undo = "Undo opts everybody of this batch out again, in the register and in Salesforce."
+        undo = _("Undo opts everybody of this batch out again, in the register and in Salesforce.")
         return [
             [self.people_step.widget],
             [self.consent_step.widget],
@@ -100,7 +109,7 @@ class BatchPanel(Panel):
         if handover.take(self.wb.workspace):
             self.people_step.take_selection()
         else:
-            self.say("idle", "Choose the people first: step 1")
+            self.say("idle", _("Choose the people first: step 1"))
         self._show_unfinished()
 
     def _show_unfinished(self) -> None:
@@ -114,8 +123,14 @@ class BatchPanel(Panel):
         self.tabs.selected_index = RUN
         self.say(
             "look",
-            f"Batch {newest['batch_id']} was begun and has not ended: {newest['open']:,} of {people(newest['people'])} are still to be done",
-            "Press Resume to go on.",
+            ngettext(
+                "Batch {batch} was begun and has not ended: {open} of {number} person is still to be done",
+                "Batch {batch} was begun and has not ended: {open} of {number} people are still to be done",
+                int(newest["people"]),
+                batch=newest["batch_id"],
+                open=int(newest["open"]),
+            ),
+            _("Press Resume to go on."),
         )
 
     def _people_changed(self) -> None:
@@ -128,46 +143,51 @@ class BatchPanel(Panel):
         found = self.wb.batches()
         named = [(_batch_line(row), row["batch_id"]) for row in found.to_dict("records")]
         self._listing = True  # new options choose the first one for a moment: that is nobody's choice
-        self.picked.options = [NO_BATCH, *named]
+        self.picked.options = [self._no_batch(), *named]
         self.picked.value = chosen if chosen in set(found["batch_id"]) else ""
         self._listing = False
+
+    def _no_batch(self) -> tuple[str, str]:
+        return (_("none yet"), "")
 
     def _picked(self, batch_id: str | None) -> None:
         if not self._listing and batch_id != self._batch_id:
             self._show_batch(batch_id or "")
             if batch_id:
-                self.say("done", f"Batch {batch_id} is shown")
+                self.say("done", _("Batch {batch} is shown", batch=batch_id))
 
     def _show_batch(self, batch_id: str) -> None:
         """Fill steps 4 to 6 with what the register says about the batch."""
         self._batch_id = batch_id
         if not batch_id:
             self._digest = ""
-            nothing = paragraph("No batch yet: propose one in step 3, or choose an earlier one above.")
+            nothing = paragraph(_("No batch yet: propose one in step 3, or choose an earlier one above."))
             self._approve_view.value = self._run_view.value = self._result_view.value = nothing
             return
         plan = self.wb.plan(batch_id)
         self._digest = plan.digest
         self._approve_view.value = _approval_html(plan)
-        self._run_view.value = paragraph(f"Batch {batch_id} is {plan.batch.state}.")
+        self._run_view.value = paragraph(_("Batch {batch} is {state}.", batch=batch_id, state=spoken(plan.batch.state)))
         self._show_result(batch_id)
 
     def _show_result(self, batch_id: str) -> None:
         items = self.wb.batch_items(batch_id)
         worklist, entries = self.wb.worklist(batch_id), self.wb.trail.events(batch_id=batch_id)
         self._result_view.value = (
-            heading("What happened to each person")
-            + table(items, ITEMS, caption=f"Batch {batch_id}", spell=("state",))
-            + heading("Work list for the Sales Connect admin")
+            heading(_("What happened to each person"))
+            + table(items, ITEMS, caption=_("Batch {batch}", batch=batch_id), spell=("state",), tell=("sentences", "cause"))
+            + heading(_("Work list for the Sales Connect admin"))
             + table(
                 worklist,
                 WORKLIST,
-                caption="Clear these people's boxes in Sales Connect",
-                empty="Nobody was resubscribed.",
+                caption=_("Clear these people's boxes in Sales Connect"),
+                empty=_("Nobody was resubscribed."),
                 spell=("reason",),
             )
-            + heading("Trail entries")
-            + table(entries, EVENTS, caption="What the audit trail holds about this batch", empty="No entry.", spell=("action",))
+            + heading(_("Trail entries"))
+            + table(
+                entries, EVENTS, caption=_("What the audit trail holds about this batch"), empty=_("No entry."), spell=("action",)
+            )
         )
 
     # -- check and propose -----------------------------------------------------------------------------------------------------
@@ -175,20 +195,28 @@ class BatchPanel(Panel):
     def check(self) -> None:
         """Judge the chosen people by the rules, without storing anything."""
         ids, reason = self.people_step.person_ids, self.reason.value
-        self.start(f"Checking {people(len(ids))}", lambda _: self.wb.check(ids, reason=reason), self._checked, resting=self._busy)
+        self.start(
+            _("Checking {people}", people=people(len(ids))),
+            lambda _tell: self.wb.check(ids, reason=reason),
+            self._checked,
+            resting=self._busy,
+        )
 
     def _checked(self, plan: Any) -> None:
         self._check_view.value = plan_html(plan)
         self.say(
             "done" if plan.eligible else "refused",
-            f"{plan.eligible} of {people(plan.eligible + plan.refused)} may be resubscribed; {plan.refused} not",
+            _allowed(plan),
         )
 
     def propose(self) -> None:
         """Store the plan as a batch for approval."""
         ids, reason = self.people_step.person_ids, self.reason.value
         self.start(
-            f"Proposing {people(len(ids))}", lambda _: self.wb.propose(ids, reason=reason), self._proposed, resting=self._busy
+            _("Proposing {people}", people=people(len(ids))),
+            lambda _tell: self.wb.propose(ids, reason=reason),
+            self._proposed,
+            resting=self._busy,
         )
 
     def _proposed(self, plan: Any) -> None:
@@ -197,7 +225,7 @@ class BatchPanel(Panel):
         self.tabs.selected_index = APPROVE
         self.say(
             "done",
-            f"Batch {plan.id} proposed: {plan.eligible} of {people(plan.eligible + plan.refused)} may be resubscribed; {plan.refused} not",
+            _("Batch {batch} proposed: {sentence}", batch=plan.id, sentence=_allowed(plan)),
         )
 
     def _changed(self, batch_id: str) -> None:
@@ -212,31 +240,31 @@ class BatchPanel(Panel):
             self.wb.approve(self._batch_id, self._digest)
             self._changed(self._batch_id)
             self.tabs.selected_index = RUN
-            self.say("done", f"Batch {self._batch_id} approved by {self.wb.operator}")
+            self.say("done", _("Batch {batch} approved by {operator}", batch=self._batch_id, operator=self.wb.operator))
 
     def cancel(self) -> None:
         """Give the batch up."""
         if self._needs_batch():
             self.wb.cancel(self._batch_id)
             self._changed(self._batch_id)
-            self.say("done", f"Batch {self._batch_id} cancelled; nobody was resubscribed by it")
+            self.say("done", _("Batch {batch} cancelled; nobody was resubscribed by it", batch=self._batch_id))
 
     def run(self) -> None:
         """Resubscribe the people of the batch, off the kernel's thread."""
-        self._carry_out("Running", self.wb.run)
+        self._carry_out(N_("Running batch {batch}"), self.wb.run)
 
     def resume(self) -> None:
         """Go on with a batch that was paused or cut off."""
-        self._carry_out("Resuming", self.wb.resume)
+        self._carry_out(N_("Resuming batch {batch}"), self.wb.resume)
 
-    def _carry_out(self, word: str, action: Any) -> None:
+    def _carry_out(self, sentence: str, action: Any) -> None:
         if not self._needs_batch():
             return
         batch_id = self._batch_id
         self._stop.clear()
         self._pause.disabled = False
         self.start(
-            f"{word} batch {batch_id}",
+            _(sentence, batch=batch_id),
             lambda tell: action(batch_id, progress=tell, stop=self._stop),
             self._ran,
             resting=self._busy,
@@ -248,7 +276,7 @@ class BatchPanel(Panel):
         whole = finished and not outcome.refused and not outcome.aborted
         if finished:
             self.tabs.selected_index = RESULT
-        self.say("done" if whole else "refused", outcome.sentence, "" if finished else "Press Resume to go on.")
+        self.say("done" if whole else "refused", told(outcome.sentence), "" if finished else _("Press Resume to go on."))
 
     def _on_end(self, ended: Any) -> None:
         self._pause.disabled = True
@@ -267,50 +295,73 @@ class BatchPanel(Panel):
         """Ask the run to stop at the next safe point."""
         self._stop.set()
         self._pause.disabled = True
-        self.say("working", "Pausing at the next safe point")
+        self.say("working", _("Pausing at the next safe point"))
 
     def undo(self) -> None:
         """Opt everybody of the batch out again, on both sides."""
         if self._needs_batch():
             batch_id = self._batch_id
-            self.start(f"Undoing batch {batch_id}", lambda _: self.wb.undo(batch_id), self._undone, resting=self._busy)
+            self.start(
+                _("Undoing batch {batch}", batch=batch_id), lambda _tell: self.wb.undo(batch_id), self._undone, resting=self._busy
+            )
 
     def _undone(self, outcome: Any) -> None:
         self._changed(outcome.batch_id)
-        self.say("done", outcome.sentence)
+        self.say("done", told(outcome.sentence))
 
     def _needs_batch(self) -> bool:
         if not self._batch_id:
-            self.say("refused", "there is no batch yet", "Propose one in step 3, or choose an earlier one above.")
+            self.say("refused", _("there is no batch yet"), _("Propose one in step 3, or choose an earlier one above."))
         return bool(self._batch_id)
 
 
 def _batch_line(row: Any) -> str:
-    return (
-        f"{plain_time(row['proposed_at'])} – {row['state']}, {people(row['people'])}, {spoken(row['reason'])} – {row['batch_id']}"
+    state, reason = spoken(row["state"]), spoken(row["reason"])
+    return f"{plain_time(row['proposed_at'])} – {state}, {people(row['people'])}, {reason} – {row['batch_id']}"
+
+
+def _allowed(plan: Any) -> str:
+    return ngettext(
+        "{eligible} of {number} person may be resubscribed; {refused} not",
+        "{eligible} of {number} people may be resubscribed; {refused} not",
+        plan.eligible + plan.refused,
+        eligible=plan.eligible,
+        refused=plan.refused,
     )
 
 
 def plan_html(plan: Any) -> str:
     """A plan as escaped HTML: sums, blockers, forecast, cost, verdict by person."""
-    total = plan.eligible + plan.refused
-    left = f" of {plan.calls_left:,} left today" if plan.calls_left is not None else ""
+    cost = ngettext("It takes {number} API call", "It takes {number} API calls", plan.cost)
+    left = _(" of {left} left today", left=plan.calls_left) if plan.calls_left is not None else ""
     facts = [
-        f"{plan.eligible} of {people(total)} may be resubscribed, {plan.refused} not.",
-        f"It takes {plan.cost:,} API calls{left}.",
-        f"Tonight's sync would touch {people(plan.forecast_before)} of this batch without it, {plan.forecast_after:,} with it.",
+        f"{_allowed(plan)}.",
+        f"{cost}{left}.",
+        _(
+            "Tonight's sync would touch {people} of this batch without it, {after} with it.",
+            people=people(plan.forecast_before),
+            after=plan.forecast_after,
+        ),
     ]
-    blockers = heading("Before it can be approved") + bullets(plan.blockers) if plan.blockers else ""
-    return bullets(facts) + blockers + table(plan.table, VERDICTS, caption="Verdict by person", spell=("outcome", "codes"))
+    before = heading(_("Before it can be approved"))
+    blockers = before + bullets(told(blocker) for blocker in plan.blockers) if plan.blockers else ""
+    verdicts = table(plan.table, VERDICTS, caption=_("Verdict by person"), spell=("outcome", "codes"), tell=("sentences",))
+    return bullets(facts) + blockers + verdicts
 
 
 def _approval_html(plan: Any) -> str:
     batch = plan.batch
     facts = [
-        f"Batch {batch.batch_id} is {batch.state}; reason: {spoken(batch.reason)}.",
-        f"Proposed by {batch.proposed_by}, {plain_time(batch.proposed_at)} UTC.",
+        _(
+            "Batch {batch} is {state}; reason: {reason}.",
+            batch=batch.batch_id,
+            state=spoken(batch.state),
+            reason=spoken(batch.reason),
+        ),
+        _("Proposed by {operator}, {moment} UTC.", operator=batch.proposed_by, moment=plain_time(batch.proposed_at)),
     ]
     if batch.approved_at is not None:
-        facts.append(f"Approved by {batch.approved_by}, {plain_time(batch.approved_at)} UTC.")
-    digest = f'<p>The approval names this plan\'s digest: <code class="cw-digest">{escape(batch.digest)}</code></p>'
+        facts.append(_("Approved by {operator}, {moment} UTC.", operator=batch.approved_by, moment=plain_time(batch.approved_at)))
+    names = escape(_("The approval names this plan's digest:"))
+    digest = f'<p>{names} <code class="cw-digest">{escape(batch.digest)}</code></p>'
     return bullets(facts) + digest + plan_html(plan)

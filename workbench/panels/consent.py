@@ -15,20 +15,22 @@ from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, 
 from workbench.errors import InputError
 from workbench.evidence import SNIFFED, media_type
 from workbench.panels import uploads
+from workbench.panels.language import N_, _, ngettext, told
 from workbench.panels.wording import heading, paragraph, people, spoken, table
 from workbench.preview import preview
+from workbench.said import said
 
 EVERYONE = "all"
 TIME_FORM = "2026-10-20 14:05:00 +02:00"
 SHOWN = {
-    "email": "E-mail",
-    "given_at": "Given (UTC)",
-    "purpose": "Purpose",
-    "method": "Method",
-    "jurisdiction": "Jurisdiction",
-    "state": "State",
-    "evidence": "Files",
-    "recorded_by": "Recorded by",
+    "email": N_("E-mail"),
+    "given_at": N_("Given (UTC)"),
+    "purpose": N_("Purpose"),
+    "method": N_("Method"),
+    "jurisdiction": N_("Jurisdiction"),
+    "state": N_("State"),
+    "evidence": N_("Files"),
+    "recorded_by": N_("Recorded by"),
 }
 
 
@@ -55,31 +57,34 @@ class ConsentStep:
     ) -> None:
         """An empty form with the policy's purposes."""
         self._wb, self._start, self._say, self._chosen = wb, start, say, chosen
-        self.for_whom = widgets.Dropdown(description="For whom", options=[("everyone chosen", EVERYONE)])
-        self.authorization = _choice("Authorization", AUTHORIZATION_TYPES)
-        self.purpose = _choice("Purpose", wb.policy.purposes)
-        self.given_at = widgets.Text(description="Consent given at", placeholder=f"for instance {TIME_FORM}")
-        self.method = _choice("Method", METHODS)
-        self.collection_point = widgets.Text(description="Where", placeholder="URL or place where it was given")
-        self.notice = widgets.Textarea(description="Notice shown", placeholder="exactly what the person was shown", rows=3)
-        self.jurisdiction = widgets.Text(description="Jurisdiction", placeholder="country code, for instance US or DE")
-        self.kind = _choice("How expressed", CONSENT_TYPES)
-        self.expressed_by = _choice("Expressed by", EXPRESSED_BY)
+        self.for_whom = widgets.Dropdown(description=_("For whom"), options=[(_("everyone chosen"), EVERYONE)])
+        self.authorization = _choice(_("Authorization"), AUTHORIZATION_TYPES)
+        self.purpose = _choice(_("Purpose"), wb.policy.purposes)
+        self.given_at = widgets.Text(description=_("Consent given at"), placeholder=_("for instance {form}", form=TIME_FORM))
+        self.method = _choice(_("Method"), METHODS)
+        self.collection_point = widgets.Text(description=_("Where"), placeholder=_("URL or place where it was given"))
+        self.notice = widgets.Textarea(description=_("Notice shown"), placeholder=_("exactly what the person was shown"), rows=3)
+        self.jurisdiction = widgets.Text(description=_("Jurisdiction"), placeholder=_("country code, for instance US or DE"))
+        self.kind = _choice(_("How expressed"), CONSENT_TYPES)
+        self.expressed_by = _choice(_("Expressed by"), EXPRESSED_BY)
         self.double_opt_in_at = widgets.Text(
-            description="Double opt-in at", placeholder=f"if confirmed, for instance {TIME_FORM}"
+            description=_("Double opt-in at"), placeholder=_("if confirmed, for instance {form}", form=TIME_FORM)
         )
-        self.evidence = uploads.field("Evidence", multiple=True)
-        self.table_file = uploads.field("Consents (CSV)", accept=".csv,text/csv")
-        self._record = button("Record consent", self.record, main=True)
-        self._import = button("Import consents", self.take_file)
+        self.evidence = uploads.field(_("Evidence"), multiple=True)
+        self.table_file = uploads.field(_("Consents (CSV)"), accept=".csv,text/csv")
+        self._record = button(_("Record consent"), self.record, main=True)
+        self._import = button(_("Import consents"), self.take_file)
         self._shown = widgets.HTML()
         self.looked_at = widgets.HTML()
-        self.evidence.observe(lambda _: self._look(), "value")
+        self.evidence.observe(lambda _change: self._look(), "value")
         self.widget = widgets.VBox(self._layout())
 
     def _layout(self) -> list[Any]:
-        hint = f"One consent is recorded for each person, with the evidence files that prove it. {uploads.LIMIT} Times need their zone."
-        many = "Or a CSV of consents; upload the files that it names under Evidence, then import."
+        hint = _(
+            "One consent is recorded for each person, with the evidence files that prove it. {sentence} Times need their zone.",
+            sentence=_(uploads.LIMIT),
+        )
+        many = _("Or a CSV of consents; upload the files that it names under Evidence, then import.")
         form = [
             self.for_whom, self.authorization, self.purpose, self.given_at, self.method, self.collection_point, self.notice,
             self.jurisdiction, self.kind, self.expressed_by, self.double_opt_in_at,
@@ -92,15 +97,15 @@ class ConsentStep:
     def show(self) -> None:
         """Show the chosen people's names to choose from, and the consents that are on file for them."""
         frame = self._chosen()
-        named = [(f"{row.email} only", row.person_id) for row in frame.head(200).itertuples()]
-        self.for_whom.options = [(f"everyone chosen ({people(len(frame))})", EVERYONE), *named]
+        named = [(_("{email} only", email=row.email), row.person_id) for row in frame.head(200).itertuples()]
+        self.for_whom.options = [(_("everyone chosen ({people})", people=people(len(frame))), EVERYONE), *named]
         on_file = self._wb.consents()
         mine = on_file[on_file["person_id"].isin(set(frame["person_id"]))]
-        self._shown.value = heading("On file for the chosen people") + table(
+        self._shown.value = heading(_("On file for the chosen people")) + table(
             mine,
             SHOWN,
-            caption=f"{len(mine):,} consents",
-            empty="No consent is on file for them.",
+            caption=ngettext("{number} consent", "{number} consents", len(mine)),
+            empty=_("No consent is on file for them."),
             spell=("method", "state", "purpose"),
         )
 
@@ -108,7 +113,7 @@ class ConsentStep:
         """Show the files that were chosen, before anything is recorded."""
         files = [(bytes(item["content"]), uploads.plain_name(str(item["name"]))) for item in self.evidence.value]
         self.looked_at.value = "".join(
-            preview(content, media_type=media_type(content[:SNIFFED]), name=name) for content, name in files
+            preview(content, media_type=media_type(content[:SNIFFED]), name=name, tell=told) for content, name in files
         )
 
     # -- the form --------------------------------------------------------------------------------------------------------------
@@ -121,21 +126,25 @@ class ConsentStep:
         """
         ids = tuple(self._chosen()["person_id"]) if self.for_whom.value == EVERYONE else (self.for_whom.value,)
         if not ids:
-            raise InputError("nobody is chosen", "Choose people in step 1 first.")
+            raise InputError(said("nobody is chosen"), said("Choose people in step 1 first."))
         if not self.evidence.value:
-            raise InputError("a consent needs at least one file that proves it", "Press Evidence and choose the file.")
+            raise InputError(
+                said("a consent needs at least one file that proves it"), said("Press Evidence and choose the file.")
+            )
         values, files = self._values(), self.evidence.value
         self._start(
-            f"Recording {people(len(ids))}",
+            _("Recording {people}", people=people(len(ids))),
             lambda tell: self._record_all(ids, values, files, tell),
             self._recorded,
             resting=[self._record, self._import],
         )
 
     def _values(self) -> dict[str, Any]:
-        given_at, precision = moment(self.given_at.value, field="Consent given at")
+        given_at, precision = moment(self.given_at.value, field=said("Consent given at"))
         confirmed = (
-            moment(self.double_opt_in_at.value, field="Double opt-in at")[0] if self.double_opt_in_at.value.strip() else None
+            moment(self.double_opt_in_at.value, field=said("Double opt-in at"))[0]
+            if self.double_opt_in_at.value.strip()
+            else None
         )
         return {
             "given_at": given_at,
@@ -155,14 +164,14 @@ class ConsentStep:
         with uploads.as_files(files) as paths:
             evidence = [Evidence.from_file(path) for path in paths]
             for number, person_id in enumerate(ids):
-                tell(Step(number, len(ids), "Recording consents"))
+                tell(Step(number, len(ids), said("Recording consents")))
                 self._wb.record_consent(person=person_id, evidence=evidence, **values)
         return len(ids)
 
     def _recorded(self, number: int) -> None:
         self.evidence.value = ()
         self.show()
-        self._say("done", f"Consent recorded for {people(number)}, with its evidence")
+        self._say("done", _("Consent recorded for {people}, with its evidence", people=people(number)))
 
     # -- a CSV of consents -----------------------------------------------------------------------------------------------------
 
@@ -175,10 +184,11 @@ class ConsentStep:
         table_file, files = self.table_file.value, self.evidence.value
         if not table_file or not files:
             raise InputError(
-                "the CSV of consents or its evidence files are missing", "Upload the CSV, and the files it names under Evidence."
+                said("the CSV of consents or its evidence files are missing"),
+                said("Upload the CSV, and the files it names under Evidence."),
             )
         self._start(
-            "Importing consents",
+            _("Importing consents"),
             lambda _tell: self._import_all(table_file, files),
             self._imported,
             resting=[self._record, self._import],
@@ -194,8 +204,13 @@ class ConsentStep:
         tone = "refused" if result.rejected else "done"
         self._say(
             tone,
-            f"{result.imported} of {result.rows} consents imported; {result.rejected} rejected",
-            " ".join(result.problems[:3]),
+            _(
+                "{imported} of {rows} consents imported; {rejected} rejected",
+                imported=result.imported,
+                rows=result.rows,
+                rejected=result.rejected,
+            ),
+            " ".join(told(problem) for problem in result.problems[:3]),
         )
 
 
@@ -215,7 +230,11 @@ def moment(text: str, *, field: str) -> tuple[datetime, str]:
             return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC), "day"
         found = datetime.fromisoformat(text.replace(" +", "+").replace(" -", "-").replace(" Z", "Z"))
     except ValueError:
-        raise InputError(f"{field}: this is not a date and time", f"Write it like {TIME_FORM}.") from None
+        raise InputError(
+            said("{what}: this is not a date and time", what=field), said("Write it like {form}.", form=TIME_FORM)
+        ) from None
     if found.tzinfo is None:
-        raise InputError(f"{field}: the time zone is missing", f"Write it like {TIME_FORM}, or with Z for UTC.")
+        raise InputError(
+            said("{what}: the time zone is missing", what=field), said("Write it like {form}, or with Z for UTC.", form=TIME_FORM)
+        )
     return found, "second"

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.errors import InputError
+from workbench.said import said
 
 FILE = "selection.json"
 MOST_PEOPLE = 30_000
+UNREADABLE = said("the selection that was left for the batch can't be read")
+AGAIN = said("Select the people again.")
 PERSON_ID = re.compile(r"[0-9a-f-]{36}")
 
 
@@ -21,9 +24,9 @@ def leave(workspace: Path, person_ids: Sequence[str]) -> Path:
         InputError: nobody, or more people than a selection may hold.
     """
     if not person_ids:
-        raise InputError("nobody is selected", "Tick some people, or press the button that selects all matching.")
+        raise InputError(said("nobody is selected"), said("Tick some people, or press the button that selects all matching."))
     if len(person_ids) > MOST_PEOPLE:
-        raise InputError(f"a selection holds at most {MOST_PEOPLE:,} people", "Narrow the filters first.")
+        raise InputError(said("a selection holds at most {most} people", most=MOST_PEOPLE), said("Narrow the filters first."))
     beside = workspace / f"{FILE}.new"
     beside.write_text(json.dumps({"person_ids": list(person_ids)}), encoding="ascii")
     return beside.replace(workspace / FILE)
@@ -40,7 +43,7 @@ def take(workspace: Path) -> tuple[str, ...]:
     except FileNotFoundError:
         return ()
     except (ValueError, KeyError, TypeError, OSError):
-        raise InputError("the selection that was left for the batch can't be read", "Select the people again.") from None
+        raise InputError(UNREADABLE, AGAIN) from None
     if not isinstance(found, list) or not all(isinstance(i, str) and PERSON_ID.fullmatch(i) for i in found):
-        raise InputError("the selection that was left for the batch can't be read", "Select the people again.")
+        raise InputError(UNREADABLE, AGAIN)
     return tuple(found)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from workbench.panels.recognised import OURS, Templates, sentences
+from workbench.panels.recognised import LIST, OURS, Templates, sentences
 from workbench.said import Said, filled
 
 CATALOGUES = Path(__file__).parents[1] / "locale"
@@ -114,10 +114,10 @@ def _beginning(parts: list[str], templates: Templates) -> tuple[int, str]:
     return 1, parts[0]
 
 
-def _told_whole(text: str, templates: Templates) -> str | None:
+def _told_whole(text: str, templates: Templates, *, part: bool = False) -> str | None:
     if (made := word(text)) != text:
         return made
-    found = templates.find(text)
+    found = templates.find(text, part=part)
     if found is None:
         return None
     template, values = found
@@ -127,12 +127,26 @@ def _told_whole(text: str, templates: Templates) -> str | None:
 
 
 def _told_value(name: str, value: object) -> object:
-    if isinstance(value, Said) or (isinstance(value, str) and name in OURS):
-        made = told(value)
-        return made if made != value else told(value.replace("_", " ")) if "_" in value else made
+    if isinstance(value, Said):
+        return told(value)
+    if isinstance(value, str) and name in OURS and _Spoken.templates is not None:
+        return _told_part(value, _Spoken.templates)
     if isinstance(value, str) and (found := MOMENT.fullmatch(value)):
         return f"{day_form(datetime.fromisoformat(found[1]))}{found[2].replace('T', ' ')}{found[3]}"
     return value
+
+
+def _told_part(text: str, templates: Templates) -> str:
+    """A part of a sentence: a code, sentences, or a list of them."""
+    for whole in (text, text.replace("_", " ")):
+        if (made := _told_whole(whole, templates, part=True)) is not None:
+            return made
+    if len(sentences(text)) > 1:
+        return _recognised(text, templates)
+    parts = LIST.split(text)
+    told_parts = [_told_whole(part, templates, part=True) or part for part in parts[::2]]
+    between = [", " if separator == ", nor " else separator for separator in parts[1::2]]
+    return "".join(text for pair in zip(told_parts, [*between, ""], strict=True) for text in pair)
 
 
 def _number_form(value: str) -> str:

@@ -15,21 +15,23 @@ from workbench.intake import columns as known_columns
 from workbench.intake.files import SourceFile
 from workbench.panels import handover, uploads
 from workbench.panels.grid import FRAME_COLUMNS
+from workbench.panels.language import N_, _, told
 from workbench.panels.wording import bullets, paragraph, people, table
+from workbench.said import said
 
 NAMES: known_columns.Names = {
     "person": ("Person ID", "External ID", "Person"),
     "email": ("Email ID", "Email", "Email Address", "Address", "Addresses"),
 }
 SHOWN = {
-    "email": "E-mail",
-    "first_name": "First name",
-    "last_name": "Last name",
-    "company": "Company",
-    "unsubscribed_at": "Unsubscribed (UTC)",
-    "source": "Source",
-    "salesforce": "Salesforce",
-    "consents": "Consents",
+    "email": N_("E-mail"),
+    "first_name": N_("First name"),
+    "last_name": N_("Last name"),
+    "company": N_("Company"),
+    "unsubscribed_at": N_("Unsubscribed (UTC)"),
+    "source": N_("Source"),
+    "salesforce": N_("Salesforce"),
+    "consents": N_("Consents"),
 }
 UNMATCHED_SHOWN = 20
 PORTION = 1000
@@ -46,12 +48,15 @@ class PeopleStep:
         self.frame = pd.DataFrame(columns=list(FRAME_COLUMNS))
         self.unmatched: tuple[str, ...] = ()
         self._shown = widgets.HTML()
-        self._file = uploads.field("Addresses (CSV)", accept=".csv,text/csv")
-        self._file.observe(lambda _: self._on_upload(), names="value")
+        self._file = uploads.field(_("Addresses (CSV)"), accept=".csv,text/csv")
+        self._file.observe(lambda _change: self._on_upload(), names="value")
         self._guard = button
-        take = button("Take the selection", self.take_selection, hint="The people selected in 01-review-unsubscribed")
+        take = button(_("Take the selection"), self.take_selection, hint=_("The people selected in 01-review-unsubscribed"))
         hint = paragraph(
-            f"Select people in 01-review-unsubscribed, or upload a CSV with a column Email or Person ID. {uploads.LIMIT}"
+            _(
+                "Select people in 01-review-unsubscribed, or upload a CSV with a column Email or Person ID. {sentence}",
+                sentence=_(uploads.LIMIT),
+            )
         )
         self.widget = widgets.VBox([widgets.HTML(hint), widgets.HBox([take, self._file]), self._shown])
 
@@ -69,7 +74,8 @@ class PeopleStep:
         ids = handover.take(self._wb.workspace)
         if not ids:
             raise InputError(
-                "no selection was handed over", "Select people in 01-review-unsubscribed and press its batch button."
+                said("no selection was handed over"),
+                said("Select people in 01-review-unsubscribed and press its batch button."),
             )
         self.set_people(self._found("person_ids", ids), tuple(ids))
 
@@ -80,7 +86,7 @@ class PeopleStep:
             with uploads.as_files(self._file.value) as (path,):
                 self.take_file(path)
         except InputError as error:
-            self._say("failed", str(error), error.advice)
+            self._say("failed", told(error.args[0]), told(error.advice))
         finally:
             self._file.value = ()
 
@@ -95,7 +101,7 @@ class PeopleStep:
         where = known_columns.find(source.header, NAMES, mapping=None, one_of=("person", "email"))
         rows = [(where.read(row.cells, "person"), where.read(row.cells, "email")) for row in source.rows()]
         ids = [person or "" for person, email in rows if person and not email]
-        addresses = [email for _, email in rows if email]
+        addresses = [email for _person, email in rows if email]
         found = pd.concat([self._found("addresses", addresses), self._found("person_ids", ids)], ignore_index=True)
         self.set_people(found.drop_duplicates("person_id", ignore_index=True), (*addresses, *ids))
 
@@ -117,20 +123,20 @@ class PeopleStep:
         self.unmatched = tuple(dict.fromkeys(a for a in asked if a not in matched and normalize_address(a) not in matched))
         self._show()
         self._changed()
-        missing = f"; {len(self.unmatched):,} could not be matched" if self.unmatched else ""
-        self._say("refused" if frame.empty else "done", f"{people(len(frame))} chosen{missing}", "")
+        missing = _("; {number} could not be matched", number=len(self.unmatched)) if self.unmatched else ""
+        self._say("refused" if frame.empty else "done", _("{people} chosen", people=people(len(frame))) + missing, "")
 
     def _show(self) -> None:
         missing = ""
         if self.unmatched:
             more = len(self.unmatched) - UNMATCHED_SHOWN
-            listed = (*self.unmatched[:UNMATCHED_SHOWN], *([f"and {more:,} more"] if more > 0 else []))
-            missing = paragraph("Nobody in the register has this address or id:") + bullets(listed)
+            listed = (*self.unmatched[:UNMATCHED_SHOWN], *([_("and {number} more", number=more)] if more > 0 else []))
+            missing = paragraph(_("Nobody in the register has this address or id:")) + bullets(listed)
         chosen = table(
             self.frame,
             SHOWN,
-            caption=f"{people(len(self.frame))} chosen",
-            empty="Nobody is chosen yet.",
+            caption=_("{people} chosen", people=people(len(self.frame))),
+            empty=_("Nobody is chosen yet."),
             spell=("source", "salesforce"),
         )
         self._shown.value = chosen + missing

@@ -12,6 +12,7 @@ from pathlib import Path
 PLACE = re.compile(r"\{([a-z_0-9]+)\}")
 NUMBER = r"\d[\d,]*"
 LEAST_LETTERS = 8  # fewer in a row could stand in anything
+LIST = re.compile(r"(, nor |, |; )")
 SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z0-9`])")
 
 
@@ -31,6 +32,11 @@ class Template:
     def words(self) -> tuple[str, ...]:
         """What stands between its places."""
         return tuple(PLACE.split(self.english)[::2])
+
+    @cached_property
+    def telling(self) -> bool:
+        """Whether it has enough words of its own that no other text looks like it."""
+        return max(len(re.sub("[^A-Za-z]", "", words)) for words in self.words) >= LEAST_LETTERS
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -60,12 +66,13 @@ class Templates:
 
     def __init__(self, compiled: Path) -> None:
         """Read a ``.mo`` file."""
-        made = {t.english: t for t in _templates(compiled.read_bytes()) if _telling(t)}
-        self._templates = sorted(made.values(), key=lambda t: -sum(map(len, t.words)))
+        made = {t.english: t for t in _templates(compiled.read_bytes()) if len(t.words) > 1}
+        self._parts = sorted(made.values(), key=lambda t: -sum(map(len, t.words)))
+        self._sentences = [t for t in self._parts if t.telling]
 
-    def find(self, text: str) -> tuple[Template, Mapping[str, str]] | None:
-        """The template that ``text`` was made from, and the values in it."""
-        for template in self._templates:
+    def find(self, text: str, *, part: bool) -> tuple[Template, Mapping[str, str]] | None:
+        """The template that ``text`` was made from, and the values in it; as a ``part`` of a sentence it may be of few words."""
+        for template in self._parts if part else self._sentences:
             values = template.values(text)
             if values is not None:
                 return template, values
@@ -75,10 +82,6 @@ class Templates:
 def sentences(text: str) -> list[str]:
     """A text taken apart where a sentence ends and another begins."""
     return SENTENCE_END.split(text)
-
-
-def _telling(template: Template) -> bool:
-    return len(template.words) > 1 and max(len(re.sub("[^A-Za-z]", "", words)) for words in template.words) >= LEAST_LETTERS
 
 
 def _templates(compiled: bytes) -> Iterator[Template]:

@@ -11,14 +11,16 @@ from typing import Any
 import ipywidgets as widgets
 
 from workbench.errors import InputError
+from workbench.panels.language import N_, _
+from workbench.said import said
 
 MOST_BYTES = 10 * 1024 * 1024
-LIMIT = "At most 10 MB a file."
+LIMIT = N_("At most 10 MB a file.")
 
 
 def field(label: str, *, accept: str = "", multiple: bool = False) -> Any:
     """An upload button with this name."""
-    return widgets.FileUpload(accept=accept, multiple=multiple, description=label, tooltip=f"{label}: {LIMIT}")
+    return widgets.FileUpload(accept=accept, multiple=multiple, description=label, tooltip=f"{label}: {_(LIMIT)}")
 
 
 @contextmanager
@@ -29,16 +31,16 @@ def as_files(uploaded: Sequence[Any]) -> Iterator[list[Path]]:
         InputError: nothing was uploaded, a file is empty or too large, or two have the same name.
     """
     if not uploaded:
-        raise InputError("no file was chosen", "Press the upload button and choose one.")
+        raise InputError(said("no file was chosen"), said("Press the upload button and choose one."))
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         paths = []
         for item in uploaded:
             content = bytes(item["content"])
             if not 0 < len(content) <= MOST_BYTES:
-                raise InputError("a file is empty or larger than 10 MB", "Split or shrink the file.")
+                raise InputError(said("a file is empty or larger than 10 MB"), said("Split or shrink the file."))
             path = Path(folder) / plain_name(str(item["name"]))
             if path.exists():
-                raise InputError("two files have the same name", "Rename one of them.")
+                raise InputError(said("two files have the same name"), said("Rename one of them."))
             path.write_bytes(content)
             paths.append(path)
         yield paths

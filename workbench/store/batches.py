@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from workbench.errors import BatchError
 from workbench.resubscription import FINAL, BaseRow, Batch, Intent, State, plan_digest
+from workbench.said import said
 from workbench.store import schema as s
 from workbench.store.database import Transaction, portions
 
@@ -38,8 +39,8 @@ def get(tx: Transaction, batch_id: str) -> Batch:
     like = batch_id.replace("\\", "").replace("%", "").replace("_", "")
     found = tx.execute(sa.select(*_BATCH_COLUMNS).where(s.batch.c.batch_id.startswith(like))).mappings().all() if like else []
     if len(found) != 1:
-        what = "no batch has" if not found else f"{len(found)} batches have"
-        raise BatchError(f"{what} this id", "`workbench batch list` shows them all.")
+        what = said("{count} batches have this id", count=len(found)) if found else said("no batch has this id")
+        raise BatchError(what, said("`workbench batch list` shows them all."))
     return Batch(**found[0])
 
 
@@ -57,7 +58,8 @@ def change(tx: Transaction, batch_id: str, *, expected: Iterable[str], **values:
     mine = (s.batch.c.batch_id == batch_id) & s.batch.c.state.in_(list(expected))
     if tx.execute(sa.update(s.batch).where(mine).values(**values)).rowcount != 1:
         raise BatchError(
-            f"batch {batch_id} was changed by somebody else meanwhile", "Look at it again with `workbench batch show`."
+            said("batch {batch} was changed by somebody else meanwhile", batch=batch_id),
+            said("Look at it again with `workbench batch show`."),
         )
 
 

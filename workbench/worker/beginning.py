@@ -21,6 +21,7 @@ from workbench.resubscription import (
     groups,
     unsettled,
 )
+from workbench.said import said
 from workbench.store import consents
 from workbench.trail import events, leaf_time
 from workbench.worker.course import Course, rows_of
@@ -29,31 +30,34 @@ from workbench.worker.step import Step
 NO_PERSON = Finding(
     code="no_person",
     severity="refuse",
-    sentence="The register no longer has this person.",
+    sentence=said("The register no longer has this person."),
     source="the right to erasure, GDPR Art. 17",
 )
 OTHER_RECORDS = Finding(
     code="records_changed_since_plan",
     severity="refuse",
-    sentence="This person's set of Salesforce records is not the one that was approved; propose the person again.",
+    sentence=said("This person's set of Salesforce records is not the one that was approved; propose the person again."),
     source="an approval holds for the plan it names",
 )
 OTHER_FIELDS = Finding(
     code="fields_changed_since_plan",
     severity="refuse",
-    sentence="`opt_out_fields` in workbench.toml are not those of the plan that was approved; propose the person again.",
+    sentence=said("`opt_out_fields` in workbench.toml are not those of the plan that was approved; propose the person again."),
     source="an approval holds for the plan it names",
 )
 OTHER_CONSENT = Finding(
     code="consent_changed_since_plan",
     severity="refuse",
-    sentence="This person's consent was changed after the batch was approved; propose the person again.",
+    sentence=said("This person's consent was changed after the batch was approved; propose the person again."),
     source="an approval holds for the plan it names",
 )
 TOO_MANY_RECORDS = Finding(
     code="too_many_records",
     severity="refuse",
-    sentence=f"This person has more than {PATCHES_A_CALL} opted-out Salesforce records; have them merged, or clear them by hand.",
+    sentence=said(
+        "This person has more than {most} opted-out Salesforce records; have them merged, or clear them by hand.",
+        most=PATCHES_A_CALL,
+    ),
     source="one request clears a whole person, and Salesforce takes 25 changes a request",
 )
 

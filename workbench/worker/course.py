@@ -15,6 +15,7 @@ from workbench.eligibility import EvidenceCheck, Verdict, assess
 from workbench.errors import BatchError
 from workbench.org import OrgRow, Reading, RowAnswer
 from workbench.resubscription import FINAL, Batch, Intent, State, known_ids, linked_rows
+from workbench.said import Said, joined, said
 from workbench.store import batches, leases, people, records
 from workbench.store.database import Transaction
 from workbench.worker.step import Step, step
@@ -50,14 +51,19 @@ class Outcome:
     cause: str = ""
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Said:
         """One plain sentence for the status line."""
         total = self.done + self.refused + self.aborted + self.undone + self.remaining
-        parts = [f"{self.done} of {total} people resubscribed", f"{self.refused} refused"]
-        parts += [f"{self.aborted} opted out again meanwhile and kept opted out"] if self.aborted else []
-        parts += [f"{self.undone} undone"] if self.undone else []
-        parts += [f"{self.remaining} waiting"] if self.remaining else []
-        return "; ".join(parts) + "." + (f" Paused: {self.cause}" if self.state == "paused" else "")
+        parts = [
+            said("{done} of {total} people resubscribed", done=self.done, total=total),
+            said("{count} refused", count=self.refused),
+        ]
+        parts += [said("{count} opted out again meanwhile and kept opted out", count=self.aborted)] if self.aborted else []
+        parts += [said("{count} undone", count=self.undone)] if self.undone else []
+        parts += [said("{count} waiting", count=self.remaining)] if self.remaining else []
+        if self.state == "paused":
+            return said("{sentence}. Paused: {cause}", sentence=joined("; ", parts), cause=self.cause)
+        return said("{sentence}.", sentence=joined("; ", parts))
 
 
 @contextmanager
@@ -75,11 +81,15 @@ def only_here(desk: Desk, batch_id: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise BatchError(f"batch {batch_id} is being run by another process", "Wait until it has ended.") from None
+        raise BatchError(
+            said("batch {batch} is being run by another process", batch=batch_id), said("Wait until it has ended.")
+        ) from None
     try:
         with desk.store.alone(f"batch {batch_id}") as held:
             if not held:
-                raise BatchError(f"batch {batch_id} is being run on another computer", "Wait until it has ended.")
+                raise BatchError(
+                    said("batch {batch} is being run on another computer", batch=batch_id), said("Wait until it has ended.")
+                )
             yield
     finally:
         lock.release()
@@ -168,7 +178,7 @@ class Course:
             counts = batches.by_state(tx, self.batch.batch_id)
         done = sum(n for state, n in counts.items() if state in FINAL)
         total = sum(counts.values())
-        self.listener(Progress(done, total, f"{done} of {total} people have an end."))
+        self.listener(Progress(done, total, said("{done} of {total} people have an end.", done=done, total=total)))
 
     def pause_before(self, attempt: int) -> None:
         """Wait before a repeated request, with full jitter; ends early when the operator stops the run."""

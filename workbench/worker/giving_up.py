@@ -7,17 +7,18 @@ from dataclasses import asdict, dataclass
 from workbench.desk import Desk
 from workbench.eligibility import Finding
 from workbench.resubscription import NOT_SENT, Abort, State
+from workbench.said import kept, said
 from workbench.store import batches, leases
 from workbench.trail import events
 from workbench.worker.settling import turn_back
 from workbench.worker.step import Step, step
 
-CAUSE = "the register was restored from a backup"
+CAUSE = kept("the register was restored from a backup")
 ON_THE_WAY = (State.SENT, State.VERIFIED)
 RESTORED = Finding(
     code="register_restored",
     severity="refuse",
-    sentence="The register was restored from a backup while this batch was open; propose the person again.",
+    sentence=said("The register was restored from a backup while this batch was open; propose the person again."),
     source="an opt-out received after the backup is not in the register, and the batch was approved without it",
 )
 

@@ -10,13 +10,14 @@ from dataclasses import replace
 from workbench.desk import Desk
 from workbench.errors import BatchError, StoreError, WorkbenchError
 from workbench.resubscription import FINAL, NOT_SENT, ROWS_A_READING, Batch, Intent, State, groups
+from workbench.said import joined, kept, said
 from workbench.store import batches, leases, mismatches, operators, records
 from workbench.trail import events
 from workbench.worker.beginning import begin
 from workbench.worker.course import Course, Listener, Outcome, only_here
 from workbench.worker.settling import settle
 
-POSTPONED = "Some people's records were changed, or in use, a moment ago; resume in a minute."
+POSTPONED = kept("Some people's records were changed, or in use, a moment ago; resume in a minute.")
 
 
 def run(desk: Desk, batch_id: str, *, listener: Listener | None = None, stop: threading.Event | None = None) -> Outcome:
@@ -69,7 +70,7 @@ def _start(desk: Desk, batch_id: str) -> Batch:
         roles = operators.roles(tx, desk.operator.name)
         blockers = batch.run_blockers(desk.policy, digest=batches.digest_now(tx, batch), roles=roles, now=desk.clock())
         if blockers:
-            raise BatchError(" ".join(blockers), "`workbench batch show` tells how the batch stands.")
+            raise BatchError(joined(" ", blockers), said("`workbench batch show` tells how the batch stands."))
         started = batch.started_at or desk.clock()
         left = sum(n for state, n in batches.by_state(tx, batch_id).items() if state not in FINAL)
         batches.change(tx, batch_id, expected=[batch.state], state="running", started_at=started, pause_cause="")
@@ -84,8 +85,11 @@ def _refuse_without_their_fields(course: Course, under_way: Sequence[Intent]) ->
     begun_with = {name for intent in under_way for row in intent.base for name in row.to_clear}
     if gone := sorted(begun_with.difference(course.desk.org.opt_out_fields)):
         raise BatchError(
-            f"people of this batch are on the way to be cleared of {', '.join(gone)}, which `opt_out_fields` no longer names",
-            "Put it back in workbench.toml, resume the batch, and take it out when nobody is on the way any more.",
+            said(
+                "people of this batch are on the way to be cleared of {fields}, which `opt_out_fields` no longer names",
+                fields=", ".join(gone),
+            ),
+            said("Put it back in workbench.toml, resume the batch, and take it out when nobody is on the way any more."),
         )
 
 
@@ -99,9 +103,9 @@ def _work(course: Course) -> str:
     position = -1
     while not course.alarm and (group := _next_group(course, after=position)):
         if course.stop.is_set():
-            return "Stopped by the operator."
+            return said("Stopped by the operator.")
         if course.begun >= course.desk.policy.write_cap:
-            return f"The policy's cap of {course.desk.policy.write_cap} people a run is reached."
+            return said("The policy's cap of {cap} people a run is reached.", cap=course.desk.policy.write_cap)
         course.desk.org.keep_within_budget()
         position = group[-1].position
         settle(course, begin(course, group))

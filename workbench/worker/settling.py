@@ -29,6 +29,7 @@ from workbench.resubscription import (
     living,
     still_to_opt_out,
 )
+from workbench.said import said
 from workbench.store import consents, people
 from workbench.store.database import Transaction
 from workbench.trail import events, leaf_time
@@ -120,8 +121,10 @@ def opt_out_again(course: Course, group: Sequence[Intent]) -> None:
         group = course.current(group, State.ABORTING)
     if group:
         ids = ", ".join(i.person_id for i in group[:5])
-        course.alarm = (
-            f"{len(group)} people could not be opted out again in Salesforce ({ids}); do it by hand there, then resume."
+        course.alarm = said(
+            "{count} people could not be opted out again in Salesforce ({ids}); do it by hand there, then resume.",
+            count=len(group),
+            ids=ids,
         )
 
 

@@ -8,6 +8,7 @@ from workbench.desk import Desk, read_people
 from workbench.errors import BatchError, NotAllowedError
 from workbench.org import OrgError
 from workbench.resubscription import MOST_ATTEMPTS, ROWS_A_READING, Batch, Intent, State, groups, known_ids, linked_rows, living
+from workbench.said import said
 from workbench.store import batches, mismatches, operators, people, records
 from workbench.trail import events
 from workbench.worker.course import Outcome, only_here
@@ -26,7 +27,7 @@ def undo(desk: Desk, batch_id: str) -> Outcome:
     with desk.store.read() as tx:
         batch = batches.get(tx, batch_id)
         if "admin" not in operators.roles(tx, desk.operator.name):
-            raise NotAllowedError("only an administrator undoes a batch")
+            raise NotAllowedError(said("only an administrator undoes a batch"))
     with only_here(desk, batch.batch_id):
         _refuse_while_under_way(desk, batch)
         _unsubscribe(desk, batch)
@@ -51,8 +52,13 @@ def undo(desk: Desk, batch_id: str) -> Outcome:
 
 def _half_done(error: OrgError, people: int) -> OrgError:
     """The same error, which also says what is done and what is left."""
-    text = f"{people} people of the batch are unsubscribed in the register, but their Salesforce records are not opted out yet: {error}"
-    return type(error)(text, f"{error.advice} Then undo the batch again, or let the next `workbench sync` opt them out.")
+    text = said(
+        "{count} people of the batch are unsubscribed in the register, but their Salesforce records are not opted out yet: {error}",
+        count=people,
+        error=error.args[0],
+    )
+    advice = said("{sentence} Then undo the batch again, or let the next `workbench sync` opt them out.", sentence=error.advice)
+    return type(error)(text, advice)
 
 
 def _refuse_while_under_way(desk: Desk, batch: Batch) -> None:
@@ -60,11 +66,13 @@ def _refuse_while_under_way(desk: Desk, batch: Batch) -> None:
         counts = batches.by_state(tx, batch.batch_id)
     if batch.state not in ("finished", "paused", "running", "cancelled", "undone"):
         raise BatchError(
-            f"the batch is {batch.state}; there is nothing to undo", "Cancel it instead with `workbench batch cancel`."
+            said("the batch is {state}; there is nothing to undo", state=batch.state),
+            said("Cancel it instead with `workbench batch cancel`."),
         )
     if any(counts[state] for state in (State.SENT, State.VERIFIED, State.ABORTING)):
         raise BatchError(
-            "some people of this batch are still on the way", "Bring them to their end first with `workbench batch resume`."
+            said("some people of this batch are still on the way"),
+            said("Bring them to their end first with `workbench batch resume`."),
         )
 
 
