@@ -293,3 +293,11 @@ def test_an_interrupted_command_says_how_to_go_on(register: Path) -> None:
     assert process.returncode == 130
     assert said.endswith("Interrupted. Nothing is lost: run the same command again.\n")
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("words", [["reports", "--help"], ["report", "isue", "--help"]])
+def test_the_help_of_a_command_that_does_not_exist_says_that_it_does_not(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    assert "No such command" in capsys.readouterr().err

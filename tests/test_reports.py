@@ -109,7 +109,14 @@ class OnlyClock:
             for bad in (ADA, "", "01a21adb", '"); import os #', 7)
         ),
         ("person-history", {}, "the report person-history needs the parameter person"),
-        ("consent-register", {"expiring_within_days": "soon"}, "the parameter expiring_within_days is not a whole number"),
+        (
+            "consent-register",
+            {"expiring_within_days": "soon"},
+            "the parameter expiring_within_days is not a whole number from 0 on",
+        ),
+        ("consent-register", {"expiring_within_days": -1}, "the parameter expiring_within_days is not a whole number from 0 on"),
+        ("monthly-compliance", {"month": "2999-01"}, "the report's period has not begun yet"),
+        ("resubscription-audit", {"since": "2998-01-01", "until": "2999-01-01"}, "the report's period has not begun yet"),
         ("mismatch-review", {"kind": "boredom"}, "the parameter kind is none of its words"),
     ],
 )
@@ -163,8 +170,8 @@ def test_parameters_take_the_form_that_the_notebook_needs() -> None:
 def test_whole_numbers() -> None:
     limit = catalogue._parameter('limit: "int" = 10  # how many')
     assert (limit.default, limit.help, str(limit)) == (10, "how many", "[limit=int]")
-    assert [catalogue._value(limit, given, TODAY) for given in (3, "3", "-3")] == [3, 3, -3]
-    for bad in (True, 1.5, "1.5", "", "1e3", "٣"):
+    assert [catalogue._value(limit, given, TODAY) for given in (3, "3", 0)] == [3, 3, 0]
+    for bad in (True, 1.5, -3, "-3", "1.5", "", "1e3", "٣"):
         with pytest.raises(ReportError, match="not a whole number"):
             catalogue._value(limit, bad, TODAY)
 
@@ -374,6 +381,15 @@ def test_a_file_that_is_no_report_is_not_called_altered(audited: World, tmp_path
         reports.verify(audited.wb, tmp_path / "report.html")
     with pytest.raises(ReportError, match="can't be read"):
         reports.verify(audited.wb, tmp_path / "nowhere.html")
+    os.mkfifo(tmp_path / "pipe.html")
+    for endless in (tmp_path / "pipe.html", Path("/dev/zero"), tmp_path):
+        with pytest.raises(ReportError, match="this is no file"):
+            reports.verify(audited.wb, endless)
+
+
+def test_an_id_may_be_written_in_capitals() -> None:
+    chosen, person = reports.template("person-history"), "01a21adb-0000-4000-8000-00000000000f"
+    assert chosen.checked({"person": person.upper()}, today=TODAY)["person"] == person
 
 
 def test_masked_and_counted_reports_hold_no_address(audited: World) -> None:

@@ -87,6 +87,8 @@ def test_cron_runs_just_these_words_whatever_the_workspace_is_called(place: str,
         "-p",
         "month=last-month",
         "--pdf",
+        "--paper",
+        "a4",
     ]
     assert done.stdout.splitlines() == words
 
@@ -265,7 +267,8 @@ def test_a_crontab_that_can_not_be_read_is_not_written_over(
     (one,) = schedules.read(wb.workspace)
     before = table.read_bytes()
     program(tmp_path, "crontab", f'if [ "$1" = -l ]; then echo "you are not allowed" >&2; exit 1; fi; cat > {table}')
-    for words in (asked, ["report", "unschedule", one.schedule_id]):
+    another = ["report", "schedule", "trail-verification", "--daily", "--at", "07:05"]
+    for words in (another, ["report", "unschedule", one.schedule_id]):
         assert run(words) == 2
         assert "crontab can't be read, so nothing was changed in it" in capsys.readouterr().err
         assert table.read_bytes() == before
@@ -360,8 +363,35 @@ def test_what_counts_as_missed() -> None:
     assert dues(now, now, at=later, number=2) == []
 
 
+def test_the_same_schedule_is_not_made_twice(wb: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "report",
+        "schedule",
+        "monthly-compliance",
+        "--daily",
+        "--at",
+        "06:00",
+        "-p",
+        "month=last-month",
+        "--with",
+        "nothing",
+    ]
+    assert run(words) == 0
+    (one,) = schedules.read(wb.workspace)
+    assert run(words) == 2
+    assert f"by the schedule {one.schedule_id}" in capsys.readouterr().err
+    assert run([*words, "--pdf", "--paper", "letter"]) == 0
+    assert "--pdf --paper letter" in capsys.readouterr().out
+    assert run([*words, "--pdf", "--paper", "a3"]) == 2
+    assert run(["report", "schedules", "--format", "json"]) == 0
+    assert [row["pdf"] for row in json.loads(capsys.readouterr().out)] == [None, "letter"]
+
+
 def test_a_file_that_was_spoilt_is_a_line(wb: Workbench) -> None:
     (wb.workspace / schedules.FILE).write_text("?", encoding="utf-8")
-    assert "Scheduled reports are not watched: schedules.json in the workspace can't be read. Delete it" in warnings(wb)
+    assert (
+        "Scheduled reports are not watched: schedules.json in the workspace can't be read. Put it back from a backup"
+        in warnings(wb)
+    )
     with pytest.raises(WorkbenchError):
         schedules.read(wb.workspace)

@@ -16,7 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Schedule:
     day: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     pdf: bool = False
+    paper: str = "a4"
 
     def __post_init__(self) -> None:
         """Refuse a time that no calendar has.
@@ -61,10 +62,10 @@ class Schedule:
         Raises:
             InputError: neither HH:MM, nor a weekday, nor a day up to the 28th; or not what a schedule is made of.
         """
-        words = [self.name, self.made_by, *self.parameters, *self.parameters.values()]
+        words = [self.name, self.made_by, self.paper, *self.parameters, *self.parameters.values()]
         if not all(isinstance(word, str) for word in words) or not isinstance(self.pdf, bool) or self.made_at.tzinfo is None:
             raise InputError("a schedule is made of other things than these", "`workbench report schedule` makes one.")
-        if not _NAME.fullmatch(self.name):
+        if not (_NAME.fullmatch(self.name) and _NAME.fullmatch(self.paper)):
             raise InputError("there is no report of this name", "`workbench report list` lists them.")
         if not _ID.fullmatch(self.schedule_id):
             raise InputError("a schedule's id has another form", "`workbench report schedules` lists them.")
@@ -97,7 +98,11 @@ class Schedule:
         """The words that issue it."""
         given = [word for key, value in sorted(self.parameters.items()) for word in ("-p", f"{key}={value}")]
         words = [sys.executable, "-m", "workbench", "--workspace", str(folder.resolve()), "report", "run", self.name, *given]
-        return [*words, "--pdf"] if self.pdf else words
+        return [*words, "--pdf", "--paper", self.paper] if self.pdf else words
+
+    def like(self, other: Schedule) -> bool:
+        """Whether both issue the same report at the same times."""
+        return replace(self, schedule_id=other.schedule_id, made_by=other.made_by, made_at=other.made_at) == other
 
 
 def cron_line(schedule: Schedule, folder: Path) -> str:
@@ -161,7 +166,11 @@ def read(folder: Path) -> tuple[Schedule, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError):
-        raise InputError(f"{FILE} in the workspace can't be read", "Delete it, and schedule the reports again.") from None
+        raise InputError(
+            f"{FILE} in the workspace can't be read",
+            f"Put it back from a backup. Or delete it together with its entries (in a crontab those marked {MARK!r}), and schedule"
+            " the reports again.",
+        ) from None
 
 
 def _listed(value: Any) -> list[Any]:

@@ -52,6 +52,7 @@ def report_schedule(  # noqa: PLR0917 - one for each option
         list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A parameter, as for `report run`; repeatable.")
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="A PDF as well; needs Chromium.")] = False,
+    paper: Annotated[str, typer.Option("--paper", metavar="a4|letter", help="What it is printed on.")] = "a4",
     scheduler: Annotated[
         Scheduler, typer.Option("--with", help="Whose entry is written; with nothing, it is printed.")
     ] = Scheduler.cron,
@@ -70,6 +71,7 @@ def report_schedule(  # noqa: PLR0917 - one for each option
                 "a report about one person is not scheduled", "Issue it when it is asked for: `workbench report run`."
             )
         chosen.checked(given, today=wb.clock().date())
+        reports.check_paper(paper)
         made = schedules.Schedule(
             schedule_id=new_id()[-8:],
             name=name,
@@ -78,12 +80,18 @@ def report_schedule(  # noqa: PLR0917 - one for each option
             day=monthly,
             parameters=given,
             pdf=pdf,
+            paper=paper,
             made_by=wb.operator,
             made_at=wb.clock(),
         )
         line = schedules.cron_line(made, wb.workspace) if scheduler is Scheduler.nothing else ""
         with schedules.alone(wb.workspace):
             known = schedules.read(wb.workspace)
+            if again := next((one for one in known if one.like(made)), None):
+                raise InputError(
+                    f"this report is issued {made.when} already, by the schedule {again.schedule_id}",
+                    "`workbench report schedules` lists them; `workbench report unschedule` ends one.",
+                )
             schedules.keep(wb.workspace, [*known, made])  # first: an entry that nobody knows of could not be taken out again
             try:
                 if scheduler is Scheduler.cron:
@@ -112,6 +120,7 @@ def report_schedules(ctx: typer.Context, form: FormatOption = "table") -> int:
                 "name": one.name,
                 "when": one.when,
                 "parameters": [f"{key}={value}" for key, value in sorted(one.parameters.items())],
+                "pdf": one.paper if one.pdf else None,
                 "last_due": one.last_due(now) if one.last_due(now) >= one.made_at else None,
                 "made_by": one.made_by,
             }

@@ -85,6 +85,8 @@ def help_asked_for(command: Any, words: Sequence[str]) -> str | None:
     ctx = typer.Context(command, info_name="workbench")
     for word in words[:-1]:
         below = command.get_command(ctx, word) if hasattr(command, "get_command") else None
+        if below is None and hasattr(command, "get_command") and not word.startswith("-"):
+            return None  # a command that does not exist is said to be missing, whatever follows
         if below is None:
             break
         command, ctx = below, typer.Context(below, info_name=word, parent=ctx)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from workbench.reports.catalogue import Parameter, Template, template, templates
-    from workbench.reports.issuing import IssuedReport, ReportVerdict, run, verify
+    from workbench.reports.issuing import IssuedReport, ReportVerdict, check_paper, run, verify
 
-__all__ = ["IssuedReport", "Parameter", "ReportVerdict", "Template", "run", "template", "templates", "verify"]
+__all__ = ["IssuedReport", "Parameter", "ReportVerdict", "Template", "check_paper", "run", "template", "templates", "verify"]
 
 _HOMES = dict.fromkeys(("Parameter", "Template", "template", "templates"), "catalogue")
-_HOMES |= dict.fromkeys(("IssuedReport", "ReportVerdict", "run", "verify"), "issuing")
+_HOMES |= dict.fromkeys(("IssuedReport", "ReportVerdict", "check_paper", "run", "verify"), "issuing")
 
 
 def __getattr__(name: str) -> object:

@@ -25,7 +25,7 @@ from workbench.errors import ReportError
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])", re.ASCII)
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
+NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 ADVICE = "`workbench report list` shows each report's parameters."
 PERIOD = ("since", "until")
@@ -68,7 +68,7 @@ class Template:
         A day may be given as one of `RELATIVE`, a month as ``this-month`` or ``last-month``: seen from ``today``, for scheduled runs.
 
         Raises:
-            ReportError: unknown, missing, of the wrong kind, or a period that ends before it begins.
+            ReportError: unknown, missing, of the wrong kind, or a period that ends before it begins or is to come.
         """
         known = {parameter.name: parameter for parameter in self.parameters}
         unknown = sorted(str(name) for name in given if name not in known)
@@ -80,6 +80,9 @@ class Template:
         values = {p.name: _value(p, given[p.name], today) if p.name in given else p.default for p in self.parameters}
         if all(values.get(name) for name in PERIOD) and values["since"] >= values["until"]:
             raise ReportError("the report's period ends before it begins", "Give a day for until that lies after since.")
+        for name, begins in (("since", today.isoformat()), ("month", f"{today:%Y-%m}")):
+            if isinstance(values.get(name), str) and values[name] > begins:
+                raise ReportError("the report's period has not begun yet", f"Give a {'day' if name == 'since' else name} that has.")
         return values
 
 
@@ -171,17 +174,16 @@ def _month(parameter: Parameter, given: Any) -> str:
 
 
 def _id(parameter: Parameter, given: Any) -> str:
-    if isinstance(given, str) and ID.fullmatch(given):
-        return given
+    if isinstance(given, str) and ID.fullmatch(given.lower()):
+        return given.lower()
     raise ReportError(f"the parameter {parameter.name} is not a person's id", "`workbench people` lists them; an address is none.")
 
 
 def _whole(parameter: Parameter, given: Any) -> int:
-    if isinstance(given, int) and not isinstance(given, bool):
-        return given
-    if isinstance(given, str) and NUMBER.fullmatch(given):
+    """A count of something: none is below 0."""
+    if isinstance(given, (int, str)) and not isinstance(given, bool) and NUMBER.fullmatch(str(given)):
         return int(given)
-    raise ReportError(f"the parameter {parameter.name} is not a whole number", "Write it as 10.")
+    raise ReportError(f"the parameter {parameter.name} is not a whole number from 0 on", "Write it as 10.")
 
 
 def _flag(parameter: Parameter, given: Any) -> bool:

@@ -71,8 +71,7 @@ def run(wb: Workbench, name: str, parameters: Mapping[str, Any], *, pdf: bool = 
     """
     chosen = template(name)
     values = chosen.checked(parameters, today=wb.clock().date())
-    if paper not in PAPERS:
-        raise ReportError("there is no such size of paper", f"Write one of: {', '.join(PAPERS)}.")
+    check_paper(paper)
     if values.get("personal_data") == "full":
         wb.require_any_role("a report with full personal data")
     if pdf:
@@ -81,6 +80,12 @@ def run(wb: Workbench, name: str, parameters: Mapping[str, Any], *, pdf: bool = 
         chromium()
     issue = _Issue(wb, chosen, values, paper)
     return issue.issued(pdf=pdf)
+
+
+def check_paper(paper: str) -> None:
+    """Raises: ReportError for a size of paper that reports are not printed on."""
+    if paper not in PAPERS:
+        raise ReportError("there is no such size of paper", f"Write one of: {', '.join(PAPERS)}.")
 
 
 def verify(wb: Workbench, file: str | Path) -> ReportVerdict:
@@ -103,7 +108,8 @@ def verify(wb: Workbench, file: str | Path) -> ReportVerdict:
     if not same:
         raise ReportError(
             "this file belongs to no report that was issued in this workspace, or it was altered beyond recognition",
-            "Name a report.html, report.ipynb, tables.xlsx or a table of an issued report, in the workspace that issued it.",
+            "Name a file of an issued report, in the workspace that issued it; an altered PDF, workbook or table is recognised only where it"
+            " lay: in its report's folder.",
         )
     entry = same[0]
     return ReportVerdict(
@@ -258,6 +264,8 @@ def _write(path: Path, text: str) -> None:
 
 def _digest(path: Path) -> tuple[str, bytes]:
     """SHA-256 of a file, and its first bytes."""
+    if path.exists() and not path.is_file():  # a device or a pipe may never end
+        raise ReportError("this is no file", "Name a file of an issued report.")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
