@@ -26,6 +26,8 @@ pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason=
 CARRIED = (
     "workbench/py.typed",
     "workbench/verify_trail.py",
+    "workbench/lab/jupyter/labextensions/compliance-workbench/package.json",
+    "workbench/lab/jupyter/labextensions/compliance-workbench/static/cards.js",
     "workbench/lab/jupyter/voila/templates/workbench/conf.json",
     "workbench/lab/jupyter/voila/templates/workbench/index.html.j2",
     "workbench/lab/jupyter/voila/templates/workbench/page.html",

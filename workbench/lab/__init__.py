@@ -1,8 +1,9 @@
 """JupyterLab on a workspace: the shipped notebooks copied in, its settings, and the server as a process of its own.
 
 An analyst's own changes to a notebook are never overwritten. Nothing is asked of the network: news, update checks and the extension
-catalogue are off, and the server listens on 127.0.0.1 behind a token that Jupyter makes anew each time. Where Voila is installed, the same
-server shows the notebooks as pages without code (`workbench.lab.pages`).
+catalogue are off, and the server listens on 127.0.0.1 behind a token that Jupyter makes anew each time. The launcher
+has cards that open the notebooks, by a small extension that lies below ``jupyter``. Where Voila is installed, the same server shows the
+notebooks as pages without code (`workbench.lab.pages`).
 """
 
 from __future__ import annotations
@@ -80,7 +81,11 @@ def command(workspace: Path, *, port: int = 0, open_browser: bool = False) -> tu
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # Jupyter refuses root otherwise; containers have no other user
     paths = [str(workspace / ".jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
-    own = {"WORKBENCH_HOME": str(workspace), "JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in paths if path)}
+    own = {
+        "WORKBENCH_HOME": str(workspace),
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in paths if path),
+        "JUPYTER_PATH": pages.searched(os.environ),  # the cards of the launcher
+    }
     return words, {**os.environ, **own}
 
 

@@ -1,6 +1,6 @@
 """The workspace's notebooks as pages without code: Voila on JupyterLab's own server, behind its login.
 
-A Jupyter server extension, which does nothing where Voila is not installed. `workbench lab` switches it on; under JupyterHub an
+A Jupyter server extension, which shows none where Voila is not installed. `workbench lab` switches it on; under JupyterHub an
 administrator does (``c.ServerApp.jpserver_extensions = {"workbench.lab.pages": True}``). Kernels learn from WORKBENCH_PAGES where the
 pages are.
 """
