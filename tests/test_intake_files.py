@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import InputError
-from workbench.intake import columns, values
+from workbench.intake import columns, files, values
 from workbench.intake.files import LARGEST_CELL, LONGEST_LINE, SourceFile
 
 CORPORA = Path(os.environ.get("WORKBENCH_CORPORA", "/nonexistent"))
@@ -149,6 +150,32 @@ def test_no_bytes_make_it_stumble(tmp_path_factory: pytest.TempPathFactory, data
         return
     assert all(row.reason or len(row.cells) == 2 for row in rows)
     assert [row.line for row in rows] == sorted({row.line for row in rows})
+
+
+odd_text = st.lists(st.sampled_from(["a", '"', '""', ",", ";", "\n", "\r\n", "\r", "é", "\0", " ", "sep=;"]), max_size=60).map(
+    "".join
+)
+
+
+@given(odd_text, st.sampled_from([3, 10, 64, 100_000]))
+def test_records_that_are_read_together_are_those_that_are_read_alone(
+    tmp_path_factory: pytest.TempPathFactory, text: str, piece: int
+) -> None:
+    """The file in pieces of any size, with everything plain in a piece read at once; and record by record."""
+    path = tmp_path_factory.getbasetemp() / "together.csv"
+    path.write_bytes(f"{text}\nEmail,Name\n{text}\nx,y\n{text}".encode())
+
+    def found() -> list[tuple[int, tuple[str, ...], str]] | str:
+        try:
+            return [(row.line, row.cells, row.reason) for row in SourceFile(path).rows()]
+        except InputError as error:
+            return str(error)
+
+    with mock.patch.object(files, "PIECE", piece):
+        together = found()
+    with mock.patch.object(files, "_plain_records", return_value=([], [])):
+        alone = found()
+    assert together == alone
 
 
 def test_columns_are_found_whatever_their_case_and_spaces() -> None:

@@ -10,10 +10,9 @@ import codecs
 import csv
 import hashlib
 import io
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, compress, islice
 from pathlib import Path
 
 from workbench.errors import InputError
@@ -21,7 +20,7 @@ from workbench.errors import InputError
 LARGEST_CELL = 1_000_000  # characters
 TOO_LARGE = f"a cell has more than {LARGEST_CELL:,} characters"
 LONGEST_LINE = 4_000_000  # characters; a file without line ends must not fill the memory
-PIECE = 64 * 1024
+PIECE = 256 * 1024  # bytes
 DELIMITERS = (",", ";", "\t", "|")
 MARKS = (
     (b"\xff\xfe\x00\x00", ""),  # UTF-32, which nobody exports; it would pass as UTF-16 otherwise
@@ -40,6 +39,27 @@ class Row:
     line: int
     cells: tuple[str, ...]
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows below each other: the line each begins on, and its cells; ``odd`` has those that can't be used, by their place."""
+
+    lines: Sequence[int]
+    cells: Sequence[Sequence[str]]
+    odd: dict[int, Row]
+
+    def __iter__(self) -> Iterator[Row]:
+        for place, (line, cells) in enumerate(zip(self.lines, self.cells, strict=True)):
+            yield self.odd[place] if place in self.odd else Row(line, tuple(cells))
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def only(self, places: Sequence[int]) -> Rows:
+        """Those at these places."""
+        odd = {now: self.odd[place] for now, place in enumerate(places) if place in self.odd}
+        return Rows([self.lines[place] for place in places], [self.cells[place] for place in places], odd)
 
 
 class SourceFile:
@@ -67,16 +87,41 @@ class SourceFile:
         """The rows below the header, blank ones left out; one that can't be used says why.
 
         Raises:
+            InputError: see `blocks`.
+        """
+        return chain.from_iterable(self.blocks())
+
+    def blocks(self) -> Iterator[Rows]:
+        """The same, some thousands at once. Cells as many as the header has; of a row that can't be used, blank ones.
+
+        Raises:
             InputError: the bytes don't fit the encoding, or the file was changed since it was opened.
         """
-        records = self._records(self.delimiter)
-        for row in islice(records, 2 if self._preamble else 1, None):
-            if row.reason or any(cell and not cell.isspace() for cell in row.cells):
-                yield self._judged(row)
+        above = 2 if self._preamble else 1
+        for block in self._blocks(self.delimiter):
+            below = block.only(range(above, len(block))) if above else block
+            above = max(above - len(block), 0)
+            if len(below) and len(judged := self._judged(below)):
+                yield judged
         if _digest(self.path)[0] != self.sha256:
             raise InputError("the file was changed while it was read", "Nothing was taken in; run the same command again.")
 
-    def _judged(self, row: Row) -> Row:
+    def _judged(self, block: Rows) -> Rows:
+        texts = ["".join(cells) for cells in block.cells]
+        said = [bool(text) and not text.isspace() for text in texts]
+        if block.odd or not all(said):
+            kept = [place for place, says in enumerate(said) if says or place in block.odd]
+            block, texts = block.only(kept), [texts[place] for place in kept]
+        width = len(self.header)
+        all_fit = set(map(len, block.cells)) <= {width}
+        if all_fit and not block.odd and "\0" not in "".join(texts) and max(map(len, texts), default=0) <= LARGEST_CELL:
+            return block
+        judged = list(map(self._judged_row, block))
+        blank = ("",) * width
+        odd = {place: row for place, row in enumerate(judged) if row.reason}
+        return Rows(block.lines, [blank if row.reason else row.cells for row in judged], odd)
+
+    def _judged_row(self, row: Row) -> Row:
         if row.reason:
             return row
         if len(row.cells) != len(self.header):
@@ -101,43 +146,89 @@ class SourceFile:
         return delimiter, header
 
     def _records(self, delimiter: str) -> Iterator[Row]:
+        return chain.from_iterable(self._blocks(delimiter))
+
+    def _blocks(self, delimiter: str) -> Iterator[Rows]:
+        """Every record that is not an empty line: those without a problem together, any other alone."""
         csv.field_size_limit(max(csv.field_size_limit(), LARGEST_CELL))
         lines = _Lines(_decoded(self.path, self.encoding))
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        while True:
-            lines.begin_record()
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                yield Row(lines.first, (lines.give_back_all_but_first(),), _csv_reason(str(error)))
-                continue
-            if cells is None:
-                return
-            if lines.cut:
-                yield Row(lines.first, tuple(cell[:1000] for cell in cells), TOO_LARGE)
-            elif cells:
-                yield Row(lines.first, tuple(cells))
+        while waiting := lines.waiting():
+            ends, records = _plain_records(waiting, delimiter)
+            if records:
+                first = lines.number
+                begun = [first, *(first + end for end in ends[:-1])]
+                lines.take(ends[-1])
+                filled = [bool(cells) for cells in records]
+                yield Rows(list(compress(begun, filled)), list(compress(records, filled)), {})
+            else:
+                row = _record(lines, delimiter)
+                if row.reason or row.cells:
+                    yield Rows([row.line], [row.cells], {0: row} if row.reason else {})
+
+
+def _plain_records(lines: Sequence[str], delimiter: str) -> tuple[list[int], list[list[str]]]:
+    """The records up to the first one that has a problem, or does not end in these lines; behind how many lines each one ends."""
+    ends: list[int] = []
+    records: list[list[str]] = []
+    if _LongLine in set(map(type, lines)) or max(map(len, lines)) > LONGEST_LINE:
+        return ends, records
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        for record in reader:
+            records.append(record)
+            ends.append(reader.line_num)
+    except csv.Error:
+        """It is looked at by itself."""
+    return ends, records
+
+
+def _record(lines: _Lines, delimiter: str) -> Row:
+    """The next record, however long it is and whatever is wrong with it."""
+    lines.begin_record()
+    first = lines.number
+    try:
+        cells = next(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return Row(first, (lines.give_back_all_but_first(),), _csv_reason(str(error)))
+    if lines.cut:
+        return Row(first, tuple(cell[:1000] for cell in cells), TOO_LARGE)
+    return Row(first, tuple(cells))
 
 
 class _Lines(Iterator[str]):
-    """The file's lines as the csv module asks for them, remembered for as long as their record is being read."""
+    """The file's lines: those at hand together, or one after the other, remembered while the csv module reads their record."""
 
     def __init__(self, pieces: Iterator[str]) -> None:
-        self.first = 0  # number of the record's first line
         self.cut = False  # whether a line of the record was too long to be kept whole
-        self._source = _split(pieces)
-        self._ahead: deque[str] = deque()
-        self._taken: list[str] = []
-        self._line = 0
+        self._blocks = _split(pieces)
+        self._lines: list[str] = []
+        self._above = 0  # lines of the file that come before these
+        self._next = self._begun = 0
+
+    @property
+    def number(self) -> int:
+        """The number of the next line."""
+        return self._above + self._next + 1
+
+    def waiting(self) -> list[str]:
+        """The lines at hand that were not taken yet; none at the end of the file."""
+        self.begin_record()
+        if self._next == len(self._lines):
+            self._read_on()
+        return self._lines[self._next :] if self._next else self._lines
+
+    def take(self, number: int) -> None:
+        """So many of the lines at hand were read."""
+        self._next += number
 
     def begin_record(self) -> None:
-        self.first, self.cut = self._line + 1, False
-        self._taken.clear()
+        self._begun, self.cut = self._next, False
 
     def __next__(self) -> str:
-        line = self._ahead.popleft() if self._ahead else next(self._source)
-        self._line += 1
-        self._taken.append(line)
+        if self._next == len(self._lines) and not self._read_on():
+            raise StopIteration
+        line = self._lines[self._next]
+        self._next += 1
         if isinstance(line, _LongLine) or len(line) > LONGEST_LINE:
             self.cut = True
             return line[:1000].replace('"', "") + "\n"
@@ -145,9 +236,15 @@ class _Lines(Iterator[str]):
 
     def give_back_all_but_first(self) -> str:
         """A quotation mark that nobody closes must cost one row, not all that follow."""
-        self._ahead.extendleft(reversed(self._taken[1:]))
-        self._line -= max(len(self._taken) - 1, 0)
-        return self._taken[0].rstrip("\r\n")[:LARGEST_CELL] if self._taken else ""
+        self._next = self._begun + 1
+        return self._lines[self._begun].rstrip("\r\n")[:LARGEST_CELL]
+
+    def _read_on(self) -> bool:
+        more = next(self._blocks, [])
+        self._above += self._begun
+        self._lines = self._lines[self._begun :] + more
+        self._next, self._begun = self._next - self._begun, 0
+        return bool(more)
 
 
 def _csv_reason(message: str) -> str:
@@ -164,8 +261,8 @@ class _LongLine(str):
     __slots__ = ()
 
 
-def _split(pieces: Iterator[str]) -> Iterator[str]:
-    r"""Lines with their ends (\n, \r\n or \r); of a line that is far too long only the beginning is kept."""
+def _split(pieces: Iterator[str]) -> Iterator[list[str]]:
+    r"""Lines with their ends (\n, \r\n or \r), piece by piece; of a line that is far too long only the beginning is kept."""
     rest, long = "", False
     for piece in pieces:
         text = rest + piece
@@ -176,9 +273,10 @@ def _split(pieces: Iterator[str]) -> Iterator[str]:
             lines[0], long = _LongLine(lines[0]), False
         if len(rest) > LONGEST_LINE:
             rest, long = rest[:1000], True
-        yield from lines
+        if lines:
+            yield lines
     if rest:
-        yield _LongLine(rest) if long else rest
+        yield [_LongLine(rest) if long else rest]
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
