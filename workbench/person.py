@@ -11,7 +11,7 @@ import secrets
 import string
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -107,6 +107,18 @@ def salesforce_id_18(text: str) -> str:
     return stem + suffix
 
 
+_PLAIN_IDS = re.compile(r"(?:[A-Za-z0-9]{18}\n)*")
+
+
+def are_18_characters(ids: Sequence[str]) -> bool:
+    """Whether all of them are Salesforce ids in their 18-character form already; asked of all at once, as imports and pulls bring many."""
+    text = "\n".join([*ids, ""])  # one that holds a line feed makes two lines, and the text too long
+    if len(text) != 19 * len(ids) or not _PLAIN_IDS.fullmatch(text):
+        return False
+    capitals = text.translate(ID_CAPITALS)
+    return [id_suffix(capitals[at : at + 15]) for at in range(0, len(capitals), 19)] == [text[15:] for text in ids]
+
+
 @cache  # 32,768 of them at most
 def id_suffix(capitals: str) -> str:
     """The last three characters of an id, by where its first fifteen are capitals ("1") and where not ("0"): see `ID_CAPITALS`.
@@ -123,6 +135,20 @@ def new_id() -> str:
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def new_ids(number: int) -> list[str]:
+    """So many new ids as `new_id` makes them, in order; many at once cost a third."""
+    time_part = f"{int(time.time() * 1000):012x}"
+    head = f"{time_part[:8]}-{time_part[8:]}-7"
+    rest = secrets.token_bytes(10 * number).hex()
+    return sorted(
+        f"{head}{rest[at : at + 3]}-{_VARIANT[rest[at + 3]]}{rest[at + 4 : at + 7]}-{rest[at + 7 : at + 19]}"
+        for at in range(0, 20 * number, 20)
+    )
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 
 @dataclass(frozen=True, kw_only=True)

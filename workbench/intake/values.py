@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from workbench.errors import InputError
-from workbench.person import UNSUBSCRIBE_SOURCES, normalize_address, salesforce_id_18
+from workbench.person import LONGEST_ADDRESS, UNSUBSCRIBE_SOURCES, are_18_characters, normalize_address, salesforce_id_18
 
+T = TypeVar("T")
 LONGEST_LOCAL = 64  # RFC 5321 4.5.3.1.1
 PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_'+-]+(?:\.[A-Za-z0-9_'+-]+)*", re.ASCII)
 LONGEST_TEXT = 1_000  # characters of a name, a company, a title or an id
@@ -143,6 +146,42 @@ def address(text: str) -> str:
     return found
 
 
+Refuse = Callable[[int, str], None]
+"""Takes the place of a value in its column, and the reason why it is none."""
+
+_PLAIN_LOCALS = re.compile(rf"(?:(?:{PLAIN_LOCAL.pattern})@\n)*", re.ASCII)
+
+
+def addresses(column: Sequence[str], refuse: Refuse) -> Sequence[str]:
+    """What `address` says of each, "" for those that are none."""
+    parts = [text.rpartition("@") for text in column]
+    locals_ = [local for local, _, _ in parts]
+    domains = {domain: _plain_domain(domain) for domain in {domain for _, _, domain in parts}}
+    fit = max(map(len, column), default=0) <= LONGEST_ADDRESS and max(map(len, locals_), default=0) <= LONGEST_LOCAL
+    together = "@\n".join([*locals_, ""])
+    if fit and all(domains.values()) and together.count("\n") == len(column) and _PLAIN_LOCALS.fullmatch(together):
+        return "\n".join(column).lower().split("\n") if column else []
+    found = []
+    for place, (text, local, domain) in enumerate(zip(column, locals_, (domain for _, _, domain in parts), strict=True)):
+        plain = domains[domain] and len(text) <= LONGEST_ADDRESS and len(local) <= LONGEST_LOCAL and PLAIN_LOCAL.fullmatch(local)
+        found.append(text.lower() if plain else _or_refused(address, text, place, refuse, ""))
+    return found
+
+
+@lru_cache(maxsize=10_000)
+def _plain_domain(domain: str) -> bool:
+    """Whether everybody has an address there whose local part is plain, and only its case may have to be changed."""
+    return domain.isascii() and normalize_address(f"X@{domain}") == f"x@{domain.lower()}" and _deliverable(f"x@{domain}")
+
+
+def _or_refused(read: Callable[[str], T], text: str, place: int, refuse: Refuse, otherwise: T) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        refuse(place, str(error))
+        return otherwise
+
+
 @lru_cache(maxsize=10_000)
 def _deliverable(address: str) -> bool:
     from email_validator import EmailNotValidError, validate_email
@@ -173,13 +212,31 @@ def record_ids(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(salesforce_id_18(part) for part in text.split(";") if part.strip()))
 
 
+def columns_of_record_ids(column: Sequence[str], refuse: Refuse) -> Sequence[tuple[str, ...]]:
+    """What `record_ids` says of each, () for those that hold none."""
+    given = [text for text in column if text]
+    if are_18_characters(given):
+        return [(text,) if text else () for text in column]
+    return [_or_refused(record_ids, text, place, refuse, ()) if text else () for place, text in enumerate(column)]
+
+
+def lines_of_text(column: Sequence[str], refuse: Refuse) -> Sequence[str]:
+    """What `line_of_text` says of each, "" for those that are none. The column's texts have no space around them."""
+    together = "".join(column)
+    if together.isprintable() and "  " not in together and max(map(len, column), default=0) <= LONGEST_TEXT:
+        return column
+    return [_or_refused(line_of_text, text, place, refuse, "") for place, text in enumerate(column)]
+
+
 def line_of_text(text: str) -> str:
-    """A name as one line: control characters and line ends become spaces, direction marks go.
+    """A name as one line: control characters and line ends become spaces, direction marks go; nothing of this is printable.
 
     Raises:
         ValueError: longer than any name.
     """
-    shown = text if text.isascii() and text.isprintable() else "".join(_shown(c) for c in text)
+    if text.isprintable() and "  " not in text and len(text) <= LONGEST_TEXT and text == text.strip():
+        return text
+    shown = text if text.isprintable() else "".join(_shown(c) for c in text)
     shown = " ".join(shown.split())
     if len(shown) > LONGEST_TEXT:
         raise ValueError(f"a name or an id has more than {LONGEST_TEXT:,} characters")

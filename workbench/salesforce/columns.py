@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from workbench.org import FieldChange, RowColumns
-from workbench.person import ID_CAPITALS, id_suffix, salesforce_id_18
+from workbench.person import are_18_characters, salesforce_id_18
 from workbench.salesforce.bulk import Columns
 from workbench.salesforce.person_accounts import MARK
 from workbench.salesforce.rows import moment_of, truth_of
 
-_PLAIN_IDS = re.compile(r"(?:[A-Za-z0-9]{18}\n)*")
 _PLAIN_INSTANTS = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.000Z\n)*")
 _LINE = len("2026-01-05T09:00:01.000Z\n")
 _TRUTH = {"true": True, "false": False}
@@ -70,13 +69,7 @@ def changes_of(object: str, columns: Columns) -> list[FieldChange]:
 
 def _ids(values: Sequence[str]) -> Sequence[str]:
     """Ids with eighteen characters."""
-    text = _lines(values)
-    if len(text) == 19 * len(values) and _PLAIN_IDS.fullmatch(text):
-        capitals = text.translate(ID_CAPITALS)
-        suffixes = [id_suffix(capitals[at : at + 15]) for at in range(0, len(capitals), 19)]
-        if suffixes == [value[15:] for value in values]:
-            return values
-    return [salesforce_id_18(value) for value in values]
+    return values if are_18_characters(values) else [salesforce_id_18(value) for value in values]
 
 
 def _lines(values: Sequence[str]) -> str:

@@ -53,7 +53,8 @@ def insert_many(tx: Transaction, insert: Any, values: Iterable[tuple[Any, ...]])
     """Insert tuples in the order of the table's columns, as the driver takes them: SQLAlchemy's own way costs twice the storing."""
     compiled = insert.compile(dialect=tx.dialect, column_keys=[column.name for column in insert.table.c])
     rows = list(values) if tx.dialect.name == "sqlite" else list(_with_truths(insert.table, values))
-    tx.exec_driver_sql(str(compiled), rows)
+    if rows:
+        tx.exec_driver_sql(str(compiled), rows)
 
 
 def _with_truths(table: sa.Table, values: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

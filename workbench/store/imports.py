@@ -1,22 +1,19 @@
-"""The SQL of imports: whom a thousand rows could mean, in a few queries, and writing what they change, in a few statements."""
+"""The SQL of imports: whom some thousand rows could mean, in a few queries, and writing what they change, in a few statements."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
 from workbench.person import Person, Unsubscribe, domain_of, new_id
 from workbench.store import people
 from workbench.store import schema as s
-from workbench.store.database import Transaction
-
-IDS_A_QUERY = 1_000
-Item = TypeVar("Item")
+from workbench.store.database import Transaction, insert_many
 
 
 @dataclass(frozen=True)
@@ -53,23 +50,42 @@ def candidates(tx: Transaction, *, ids: Collection[str], record_ids: Collection[
         *_chosen(tx, by_record, stored.c.record_id, record_ids),
         *_chosen(tx, sa.select(p.c.person_id), p.c.email, addresses),
     }
-    rows = [row for some in _batches(sorted(found)) for row in tx.execute(sa.select(p).where(p.c.person_id.in_(some))).mappings()]
+    rows = tx.execute(sa.select(p).where(p.c.person_id.in_(_these(tx, found)))).mappings().all() if found else []
     kept = _record_ids(tx, found)
     return Candidates(
         people=tuple(_person(row, tuple(kept.get(row["person_id"], ()))) for row in rows),
         erased=frozenset(row["person_id"] for row in rows if row["erased_at"] is not None),
-        episodes={k: v for some in _batches(sorted(found)) for k, v in people.unsubscribes(tx, some).items()},
+        episodes=people.unsubscribes(tx, sorted(found)),
         former=former,
     )
+
+
+def known(tx: Transaction, *, ids: Collection[str], record_ids: Collection[str], addresses: Collection[str]) -> set[str]:
+    """Those of these ids (ours or Sales Connect's), Salesforce ids and normalised addresses by which `candidates` may find somebody."""
+    p, stored, record = s.person.c, s.person_salesforce_id.c, s.org_record.c
+    half = record.person_account.is_not(None)
+    found: set[str] = set()
+    for texts, columns in (
+        (ids, (sa.select(p.person_id), sa.select(p.external_id))),
+        (
+            record_ids,
+            (sa.select(stored.record_id), sa.select(record.person_account).where(half), sa.select(record.record_id).where(half)),
+        ),
+        (addresses, (sa.select(p.email), sa.select(s.address_change.c.old_email))),
+    ):
+        if texts:
+            each = _each(tx, texts)
+            wanted = sa.select(each.c.value).where(sa.or_(*(each.c.value.in_(column) for column in columns)))
+            found.update(tx.execute(wanted).scalars())
+    return found
 
 
 def _former(tx: Transaction, addresses: Collection[str]) -> dict[str, dict[str, datetime]]:
     c = s.address_change.c
     last = sa.select(c.old_email, c.person_id, sa.func.max(c.changed_at).label("until")).group_by(c.old_email, c.person_id)
     found: dict[str, dict[str, datetime]] = {}
-    for some in _batches(sorted(addresses)):
-        for row in tx.execute(last.where(c.old_email.in_(some)).order_by(c.old_email, c.person_id)):
-            found.setdefault(row.old_email, {})[row.person_id] = row.until
+    for row in tx.execute(last.where(c.old_email.in_(_these(tx, addresses))).order_by(c.old_email, c.person_id)):
+        found.setdefault(row.old_email, {})[row.person_id] = row.until
     return found
 
 
@@ -78,8 +94,8 @@ def other_halves(tx: Transaction, record_ids: Collection[str]) -> dict[str, str]
     record = s.org_record
     pairs = sa.select(record.c.person_account, record.c.record_id).where(record.c.person_account.is_not(None))
     found: dict[str, str] = {}
-    for some in _batches(sorted(record_ids)):
-        for account, contact in tx.execute(pairs.where(record.c.person_account.in_(some) | record.c.record_id.in_(some))):
+    for column in (record.c.person_account, record.c.record_id):
+        for account, contact in tx.execute(pairs.where(column.in_(_these(tx, record_ids)))):
             found |= {account: contact, contact: account}
     return found
 
@@ -89,8 +105,7 @@ def formerly_unsubscribed(tx: Transaction, addresses: Collection[str]) -> dict[s
     c, p = s.address_change, s.person
     chosen = sa.select(c.c.old_email, c.c.person_id).join(p, p.c.person_id == c.c.person_id)
     chosen = chosen.where(p.c.unsubscribed_at.is_not(None)).order_by(c.c.old_email, c.c.person_id)
-    rows = (row for some in _batches(sorted(addresses)) for row in tx.execute(chosen.where(c.c.old_email.in_(some))))
-    return {row.old_email: row.person_id for row in rows}
+    return {row.old_email: row.person_id for row in tx.execute(chosen.where(c.c.old_email.in_(_these(tx, addresses))))}
 
 
 def known_since(tx: Transaction, file_sha256: str, kind: str) -> datetime | None:
@@ -107,8 +122,13 @@ def known_since(tx: Transaction, file_sha256: str, kind: str) -> datetime | None
 
 def add_people(tx: Transaction, new: Sequence[Person], *, at: datetime) -> None:
     """New people, in one statement; their Salesforce ids come with `add_record_ids`."""
-    if new:
-        tx.execute(sa.insert(s.person), [{**_values(p), "version": 1, "created_at": at, "updated_at": at} for p in new])
+    add_new(tx, [tuple(_values(p).values()) for p in new], at=at)
+
+
+def add_new(tx: Transaction, new: Iterable[tuple[str | None, ...]], *, at: datetime) -> None:
+    """New people as tuples in the order of `PERSON_FIELDS`: as they come from the columns of a file."""
+    moment = s.instant_binder(tx.dialect)(at)
+    insert_many(tx, sa.insert(s.person), [(*values, 1, moment, moment, None, None, None) for values in new])
 
 
 def change_people(tx: Transaction, changed: Sequence[Person], *, at: datetime) -> None:
@@ -127,8 +147,7 @@ def change_people(tx: Transaction, changed: Sequence[Person], *, at: datetime) -
 
 def add_record_ids(tx: Transaction, pairs: Sequence[tuple[str, str]]) -> None:
     """Note (person id, Salesforce id) pairs that are not noted yet."""
-    if pairs:
-        tx.execute(sa.insert(s.person_salesforce_id), [{"person_id": person, "record_id": record} for person, record in pairs])
+    insert_many(tx, sa.insert(s.person_salesforce_id), pairs)
 
 
 def add_address_changes(tx: Transaction, changes: Sequence[AddressChange], *, at: datetime) -> None:
@@ -151,10 +170,13 @@ def add_unsubscribes(tx: Transaction, episodes: Sequence[Unsubscribe], *, by: st
     """Open episodes, and bring the people's copies and versions in line."""
     if not episodes:
         return
-    names = ("unsubscribe_id", "person_id", "opted_out_at", "source", "detail", "recorded_at")
-    tx.execute(sa.insert(s.unsubscribe), [{**{n: getattr(e, n) for n in names}, "recorded_by": by} for e in episodes])
-    for some in _batches(sorted({e.person_id for e in episodes})):
-        people.restate(tx, some)
+    instant = s.instant_binder(tx.dialect)
+    rows = [
+        (e.unsubscribe_id, e.person_id, instant(e.opted_out_at), e.source, e.detail, instant(e.recorded_at), by, None, None)
+        for e in episodes
+    ]
+    insert_many(tx, sa.insert(s.unsubscribe), rows)
+    people.restate(tx, sorted({e.person_id for e in episodes}))
 
 
 def add_run(tx: Transaction, *, kind: str, file_sha256: str, operator: str, at: datetime, counts: dict[str, int]) -> str:
@@ -163,6 +185,12 @@ def add_run(tx: Transaction, *, kind: str, file_sha256: str, operator: str, at: 
     row = {"import_id": import_id, "kind": kind, "file_sha256": file_sha256, "operator": operator, "imported_at": at}
     tx.execute(sa.insert(s.import_run).values(**row, counts=counts))
     return import_id
+
+
+PERSON_FIELDS = (
+    "person_id", "external_id", "email", "email_as_given", "domain", "first_name", "last_name", "company", "title",
+)  # fmt: skip
+"""The first columns of `person`: what a file says of somebody."""
 
 
 def _values(person: Person) -> dict[str, Any]:
@@ -190,18 +218,26 @@ def _person(row: Any, record_ids: tuple[str, ...]) -> Person:
 def _record_ids(tx: Transaction, person_ids: Collection[str]) -> dict[str, list[str]]:
     stored = s.person_salesforce_id
     kept: dict[str, list[str]] = {}
-    for some in _batches(sorted(person_ids)):
-        for row in tx.execute(sa.select(stored).where(stored.c.person_id.in_(some)).order_by(stored.c.record_id)):
-            kept.setdefault(row.person_id, []).append(row.record_id)
+    for row in tx.execute(sa.select(stored).where(stored.c.person_id.in_(_these(tx, person_ids))).order_by(stored.c.record_id)):
+        kept.setdefault(row.person_id, []).append(row.record_id)
     return kept
 
 
 def _chosen(tx: Transaction, chosen: sa.Select[Any], column: sa.Column[Any], values: Collection[str]) -> Iterator[str]:
-    for some in _batches(sorted(values)):
-        yield from tx.execute(chosen.where(column.in_(some))).scalars()
+    if values:
+        yield from tx.execute(chosen.where(column.in_(_these(tx, values)))).scalars()
 
 
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    left = iter(items)
-    while some := list(islice(left, IDS_A_QUERY)):
-        yield some
+def _these(tx: Transaction, texts: Collection[str]) -> sa.Select[Any]:
+    """A query that gives back these texts, in their order."""
+    return sa.select(_each(tx, texts).c.value)
+
+
+def _each(tx: Transaction, texts: Collection[str]) -> sa.FromClause:
+    """A table of these texts that is bound as one value, so that a statement does not have to be made anew for each number of them."""
+    if tx.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        listed = sa.bindparam(None, sorted(texts), postgresql.ARRAY(sa.Text), unique=True)
+        return sa.func.unnest(listed).table_valued("value").render_derived()
+    return sa.func.json_each(sa.bindparam(None, json.dumps(sorted(texts)), sa.Text, unique=True)).table_valued("value")
