@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +23,9 @@ from hypothesis import strategies as st
 
 from workbench.errors import InputError, StoreError
 from workbench.intake import ImportResult, import_people, import_unsubscribes
+from workbench.intake import files as intake_files
+from workbench.intake import people as intake_people
+from workbench.intake import run as intake_run
 from workbench.person import Person, Unsubscribe
 from workbench.store import people, suppression
 from workbench.store.database import Store, Transaction
@@ -692,3 +698,52 @@ def test_whoever_a_file_calls_unsubscribed_is_unsubscribed(
         if given_row["Unsubscribed"] in ("yes", "?", "2026-10-01"):
             assert all(p.person_id in unsubscribed for p in named)
     desk.store.close()
+
+
+def told(desk: Desk) -> list[tuple[Any, ...]]:
+    """Who is in the register and what is known of them, without ids of ours."""
+    episodes: dict[str, list[tuple[Any, ...]]] = {}
+    for e in desk.episodes():
+        detail = re.sub(r"person [0-9a-f-]{36}", "person", e.detail)
+        episodes.setdefault(e.person_id, []).append((e.opted_out_at, e.source, detail, e.recorded_at, e.closed_at))
+    return sorted(
+        (
+            p.external_id, p.email, p.email_as_given, p.first_name, p.company, p.salesforce_ids, p.version, p.former_emails,
+            sorted(episodes.get(p.person_id, []), key=str),
+        )
+        for p in desk.everyone()
+    )  # fmt: skip
+
+
+own = st.builds(
+    lambda number, named, given: (
+        given | {"Person ID": f"own{number}" * named, "Email ID": f"own{number}@example.com", "Salesforce ID": ""}
+    ),
+    st.integers(0, 20),
+    st.booleans(),
+    row,
+)
+"""Rows of people who are mostly named by themselves."""
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(own | row, min_size=1, max_size=12), min_size=1, max_size=3), st.sampled_from([100, 400, 100_000]))
+def test_rows_taken_in_together_come_to_what_they_come_to_one_by_one(
+    template: Path, tmp_path_factory: pytest.TempPathFactory, files: Any, piece: int
+) -> None:
+    """Opt-outs, values, versions, counts, sentences and rejects, whatever way the rows go and however the file is divided."""
+    one_by_one, together = (Desk(tmp_path_factory.mktemp(name), template) for name in ("alone", "together"))
+    none_of_them = {"_strangers": lambda block: ([], list(range(len(block.rows)))), "_as_stored": lambda _block, _places: {}}
+    every = patch.multiple(intake_people._Block, **none_of_them)
+    with patch.object(intake_files, "PIECE", piece), patch.object(intake_run, "ROWS_AT_ONCE", 1):
+        for number, rows in enumerate([*files, files[0] + files[-1][:2]]):
+            found = []
+            for desk, way in ((one_by_one, every), (together, nullcontext())):
+                with way, suppress(InputError):
+                    result = desk.people(*rows, at=NOW + timedelta(days=number))
+                    kept = rejected(result) if result.rejects_file else []
+                    found.append((counts(result), result.problems, kept))
+            assert not found or found[0] == found[1]
+            assert told(one_by_one) == told(together)
+    one_by_one.store.close()
+    together.store.close()

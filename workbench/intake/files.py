@@ -62,6 +62,18 @@ class Rows:
         return Rows([self.lines[place] for place in places], [self.cells[place] for place in places], odd)
 
 
+def together(blocks: Sequence[Rows]) -> Rows:
+    """Blocks that follow each other as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    odd: dict[int, Row] = {}
+    above = 0
+    for block in blocks:
+        odd |= {above + place: row for place, row in block.odd.items()}
+        above += len(block)
+    return Rows([i for b in blocks for i in b.lines], [c for b in blocks for c in b.cells], odd)
+
+
 class SourceFile:
     """A CSV file that was opened, hashed and whose header was read; `rows` reads on from there.
 

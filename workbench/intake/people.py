@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
 
 from workbench.intake import columns, optouts, values
-from workbench.intake.files import Row
 from workbench.intake.optouts import OptOut, Reading
+from workbench.intake.person_rows import TEXTS, PeopleReader, PersonRow, PersonRows
 from workbench.intake.result import ImportResult, RowVerdict, Tally
-from workbench.intake.roster import Entry, Roster, Sought
-from workbench.intake.run import Import, carried_out, in_chunks, opened
-from workbench.person import Person, new_id, unsubscribed
-from workbench.store import imports
+from workbench.intake.roster import Entry, Roster, Sought, begun
+from workbench.intake.run import Import, carried_out, opened
+from workbench.person import Person, domain_of, new_id, new_ids, unsubscribed
+from workbench.store import imports, suppression
 from workbench.store.database import Store, Transaction
+from workbench.store.people import unsubscribes
 from workbench.store.suppression import STAYS_OUT
 from workbench.trail.event import Event
 from workbench.trail.events import PeopleImported
 
-T = TypeVar("T")
 NOT_IN = "the row was rejected, and an opt-out in it is not in the register: mend and import it"
-TEXTS = ("first_name", "last_name", "company", "title")
 
 AppendEvent = Callable[[Transaction, Event], object]
 """Puts an event on the trail within the transaction."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PersonRow:
-    """One row of a file of people; ``refusal`` says why it can't come in ("" when it can)."""
-
-    row: Row
-    named: Sought
-    email_as_given: str
-    texts: Mapping[str, Any]  # names, company and title, as `TEXTS` has them
-    opt_out: OptOut | None
-    refusal: str
 
 
 def import_people(
@@ -70,15 +60,15 @@ def import_people(
     more = columns.more_opt_outs(source.header, found)
 
     def work(run: Import) -> tuple[RowVerdict, ...]:
-        reading = Reading(run.known_since, zone)
+        reader = PeopleReader(found, more, Reading(run.known_since, zone))
         for sentence in columns.passed_over(source.header, found):
             run.tally.warn(sentence)
             run.tally.overlooked += 1
         intake = _Intake(run, tells_opt_outs=bool(more) or "unsubscribed" in found)
-        for rows in in_chunks(run.rows()):
-            _Chunk(intake, [_read(row, found, more, reading=reading, tally=run.tally) for row in rows]).take_in()
-        for open_rows in in_chunks(iter(intake.open_opt_outs)):
-            _Chunk(intake, open_rows).opt_out_all_meant()
+        for rows in run.blocks():
+            _Block(intake, reader.read(rows, run.tally.note)).take_in()
+        for opt_outs in intake.open_opt_outs(reader):
+            _Chunk(intake, opt_outs).opt_out_all_meant()
         if run.tally.rejected and intake.tells_opt_outs:
             run.tally.warn("an opt-out in a rejected row is in the register only where a line above says so; mend these rows")
         return ()
@@ -89,17 +79,186 @@ def import_people(
     return carried_out(store, source, work, kind="people", operator=operator, now=now, dry_run=dry_run, closing=closing)
 
 
+class _Seen:
+    """Which people the rows so far have named, in eight bytes for each: a file may name millions."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+
+    def add(self, person_ids: Iterable[str]) -> None:
+        self._hashes.extend(map(hash, person_ids))
+
+    def among(self, person_ids: Collection[str]) -> set[str]:
+        by_hash = {hash(person_id): person_id for person_id in person_ids}
+        return {by_hash[one] for one in set(by_hash).intersection(self._hashes)} if by_hash else set()
+
+
+ALONE, TOGETHER, REJECTED = range(3)
+"""How a row was taken in whose opt-out is open: its person alone, with others that might be meant at hand, or not at all."""
+
+
 @dataclass
 class _Intake:
-    """What all rows of a file share. ``open_opt_outs`` are rows whose opt-out may concern people who come further down.
+    """What all rows of a file share. Opt-outs are open whose rows may concern people who come further down.
 
     These are the rejected rows, and those that name no person id: they speak for everyone with their Salesforce id or address.
+    Only their lines are kept; the file is read once more for what they say.
     """
 
     run: Import
     tells_opt_outs: bool
-    seen: set[str] = field(default_factory=set)
-    open_opt_outs: list[PersonRow] = field(default_factory=list)
+    seen: _Seen = field(default_factory=_Seen)
+    _open: array[int] = field(default_factory=lambda: array("Q"))
+    _how: bytearray = field(default_factory=bytearray)
+
+    def keep_open(self, lines: Mapping[int, int]) -> None:
+        """Of some rows below each other, those whose opt-outs are open: how they were taken in, by line."""
+        for line in sorted(lines):
+            self._open.append(line)
+            self._how.append(lines[line])
+
+    def open_opt_outs(self, reader: PeopleReader) -> Iterator[list[PersonRow]]:
+        """Once everyone of the file is in: the rows of open opt-outs that may mean somebody else than whom they opted out."""
+        at = 0
+        for rows in self.run.blocks_again() if self._open else ():
+            how: dict[int, int] = {}
+            while at < len(self._open) and self._open[at] <= rows.lines[-1]:
+                how[self._open[at]] = self._how[at]
+                at += 1
+            if how:
+                again = reader.read(rows.only([place for place, line in enumerate(rows.lines) if line in how]), _in_silence)
+                if others := list(self._meaning_others(again, how)):
+                    yield others
+
+    def _meaning_others(self, rows: PersonRows, how: Mapping[int, int]) -> Iterator[PersonRow]:
+        """What has one person, and never had another, means the one whom it opted out."""
+        record_ids = {one for ids in rows.record_ids for one in ids}
+        shared = imports.shared(self.run.tx, record_ids=record_ids, addresses={e for e in rows.emails if e})
+        for place, (line, ids, email) in enumerate(zip(rows.rows.lines, rows.record_ids, rows.emails, strict=True)):
+            if how[line] != ALONE or not shared.isdisjoint(ids or (email,)):
+                yield replace(rows.row(place), refusal=NOT_IN if how[line] == REJECTED else "")
+
+
+def _in_silence(_line: int, _problem: str) -> None:
+    """What there is to say about a row was said when it was read first."""
+
+
+class _Block:
+    """Some rows of a file. Most of them mean nobody at hand but themselves, and are taken in as columns; the others one by one."""
+
+    def __init__(self, intake: _Intake, rows: PersonRows) -> None:
+        self.intake, self.run, self.rows = intake, intake.run, rows
+        self.open: dict[int, int] = {}
+        self.entangled: set[str] = set()  # what several of the rows name, or an erased person had
+
+    def take_in(self) -> None:
+        strangers, others = self._strangers()
+        self._add(strangers)
+        if others:
+            self._take_known(others)
+        self.intake.keep_open(self.open)
+
+    def _take_known(self, places: list[int]) -> None:
+        """Rows that name somebody who is known, or one another: those that say nothing new at once, the others one by one."""
+        same = self._as_stored(places)
+        others = sorted({*places} - {*same.values()})
+        chunk = self._chunk(others)
+        while both := same.keys() & {*chunk.roster.ids}:  # what one row says of them, another may change before or after it
+            others = sorted([*others, *(same.pop(person_id) for person_id in both)])
+            chunk = self._chunk(others)
+        self.run.tally.unchanged += len(same)
+        self.intake.seen.add(same)
+        for place in same.values():
+            if place in self.rows.opt_outs and not self.rows.external_ids[place]:
+                self.open[self.rows.rows.lines[place]] = ALONE
+        chunk.take_in()
+        self.open |= chunk.open
+
+    def _chunk(self, places: list[int]) -> _Chunk:
+        return _Chunk(self.intake, [self.rows.row(place) for place in places])
+
+    def _strangers(self) -> tuple[list[int], list[int]]:
+        """The places of the rows of which nothing is known by which somebody could be found, neither here nor in the register; the others."""
+        rows = self.rows
+        ids, addresses = [i for i in rows.external_ids if i], [e for e in rows.emails if e]
+        record_ids = [i for some in rows.record_ids for i in some]
+        known = imports.known(self.run.tx, ids=ids, record_ids=record_ids, addresses=addresses)
+        self.entangled = {*suppression.among(self.run.tx, chain(ids, record_ids, addresses))}
+        for keys in (ids, record_ids, addresses):
+            self.entangled |= _twice(keys)
+        known |= self.entangled
+        if not known and not rows.refusals:
+            return list(range(len(rows))), []
+        strangers: list[int] = []
+        others: list[int] = []
+        for place, (external_id, some, email) in enumerate(zip(rows.external_ids, rows.record_ids, rows.emails, strict=True)):
+            stranger = known.isdisjoint((external_id, email, *some)) and place not in rows.refusals
+            (strangers if stranger else others).append(place)
+        return strangers, others
+
+    def _add(self, places: list[int]) -> None:
+        """New people, as the columns have them."""
+        if not places:
+            return
+        rows, run = self.rows, self.run
+        chosen = itemgetter(*places) if len(places) > 1 else lambda column: (column[places[0]],)
+        ids = new_ids(len(places))
+        emails = chosen(rows.emails)
+        people = zip(
+            ids,
+            (external_id or None for external_id in chosen(rows.external_ids)),
+            emails,
+            chosen(rows.emails_as_given),
+            map(domain_of, emails),
+            *(chosen(rows.texts[name]) for name in TEXTS),
+            strict=True,
+        )
+        imports.add_new(run.tx, people, at=run.now)
+        imports.add_record_ids(run.tx, [(i, one) for i, some in zip(ids, chosen(rows.record_ids), strict=True) for one in some])
+        opt_outs = [(i, place) for i, place in zip(ids, places, strict=True) if place in rows.opt_outs]
+        imports.add_unsubscribes(run.tx, [begun(rows.opt_outs[place], i, now=run.now) for i, place in opt_outs], by=run.operator)
+        for _, place in opt_outs:
+            if not rows.external_ids[place]:
+                self.open[rows.rows.lines[place]] = ALONE
+        run.tally.imported += len(ids)
+        run.tally.unsubscribed += len(opt_outs)
+        self.intake.seen.add(ids)
+
+    def _as_stored(self, places: list[int]) -> dict[str, int]:
+        """People whom rows name by person id, or by nothing but an address, and describe as the register does; the place of each row."""
+        rows, tx = self.rows, self.run.tx
+        by_id: dict[str, int] = {}
+        by_email: dict[str, int] = {}
+        for place in places:
+            external_id, email, ids = rows.external_ids[place], rows.emails[place], rows.record_ids[place]
+            if place not in rows.refusals and self.entangled.isdisjoint((external_id, email, *ids)):
+                if external_id:
+                    by_id[external_id] = place
+                elif not ids:
+                    by_email[email] = place
+        found = [(by_id[one.external_id], one) for one in imports.with_ids(tx, by_id)]
+        found += [(by_email[one.email], one) for one in imports.alone_with(tx, by_email)]
+        same = {one.person_id: place for place, one in found if self._says_nothing_new(place, one)}
+        unsubscribed_there = [person_id for person_id, place in same.items() if place in rows.opt_outs]
+        episodes = unsubscribes(tx, unsubscribed_there)
+        news = {i for i in unsubscribed_there if optouts.is_news(rows.opt_outs[same[i]], episodes.get(i, ()))}
+        news |= self.intake.seen.among(same)
+        return {person_id: place for person_id, place in same.items() if person_id not in news}
+
+    def _says_nothing_new(self, place: int, person: Person) -> bool:
+        rows = self.rows
+        given = (rows.emails[place], rows.emails_as_given[place], *(rows.texts[name][place] for name in TEXTS))
+        stored = (person.email, person.email_as_given, person.first_name, person.last_name, person.company, person.title)
+        return all(not new or new == old for new, old in zip(given, stored, strict=True)) and set(rows.record_ids[place]) <= set(
+            person.salesforce_ids
+        )
+
+
+def _twice(keys: Sequence[str]) -> set[str]:
+    """Those that are there more than once."""
+    if len(set(keys)) == len(keys):
+        return set()
+    return {key for key, number in Counter(keys).items() if number > 1}
 
 
 class _Chunk:
@@ -108,6 +267,8 @@ class _Chunk:
     def __init__(self, intake: _Intake, rows: list[PersonRow]) -> None:
         self.intake, self.run, self.rows = intake, intake.run, rows
         self.roster = Roster(self.run.tx, [row.named for row in rows])
+        self.seen = intake.seen.among(self.roster.ids)
+        self.open: dict[int, int] = {}
 
     def take_in(self) -> None:
         for row in self.rows:
@@ -142,7 +303,7 @@ class _Chunk:
         if not refusal and self.roster.keeps_out(row.named):
             refusal = STAYS_OUT
         if row.opt_out and (refusal or not row.named.external_id):
-            self.intake.open_opt_outs.append(replace(row, refusal=refusal))
+            self.open[row.row.line] = REJECTED if refusal else TOGETHER
         if refusal:
             self.run.reject(row.row, refusal)
             if row.row.reason and self.intake.tells_opt_outs:
@@ -242,11 +403,13 @@ class _Chunk:
 
     def _seen(self, entry: Entry, row: PersonRow) -> None:
         entry.line = row.row.line
-        if entry.person.person_id in self.intake.seen:
+        if entry.person.person_id in self.seen:
             self.run.tally.note(
                 row.row.line, "an earlier row names the same person; the later values count, an opt-out on either stays"
             )
-        self.intake.seen.add(entry.person.person_id)
+        else:
+            self.intake.seen.add((entry.person.person_id,))
+            self.seen.add(entry.person.person_id)
 
 
 def _another(person: Person, named: Sought, *, record_ids: bool) -> bool:
@@ -254,59 +417,6 @@ def _another(person: Person, named: Sought, *, record_ids: bool) -> bool:
     if named.external_id and person.external_id:
         return True
     return record_ids and bool(named.record_ids and person.salesforce_ids)
-
-
-def _read(row: Row, found: columns.Columns, more: Sequence[int], *, reading: Reading, tally: Tally) -> PersonRow:
-    def cell(field: str) -> str:
-        return found.read(row.cells, field)
-
-    if row.reason:
-        return PersonRow(row=row, named=Sought(), email_as_given="", texts={}, opt_out=None, refusal=row.reason)
-    refusals: list[str] = []
-    opt_out = optouts.said(
-        flag=_flag([cell("unsubscribed"), *(row.cells[i].strip() for i in more)]),
-        date=cell("unsubscribed_at"),
-        fallback=cell("updated_at"),
-        source=cell("unsubscribe_source"),
-        detail=cell("unsubscribe_detail"),
-        reading=reading,
-        note=lambda problem: tally.note(row.line, problem),
-    )
-    named = Sought(
-        external_id=_or_refuse(values.line_of_text, cell("external_id"), "", refusals),
-        record_ids=_or_refuse(values.record_ids, cell("salesforce_id"), (), refusals),
-        email=_or_refuse(values.address, cell("email"), "", refusals),
-    )
-    texts = {name: _or_refuse(values.line_of_text, cell(name), "", refusals) for name in TEXTS}
-    return PersonRow(
-        row=row,
-        named=named,
-        email_as_given=cell("email"),
-        texts=texts,
-        opt_out=opt_out,
-        refusal="; ".join(dict.fromkeys(refusals)),
-    )
-
-
-def _flag(cells: Sequence[str]) -> str:
-    """Of several cells that may say unsubscribed, the first that does not say no; else the first that says anything."""
-    said = [cell for cell in cells if cell.strip(" -–—")]
-    return next((cell for cell in said if not _is_no(cell)), said[0] if said else "")
-
-
-def _is_no(cell: str) -> bool:
-    try:
-        return not values.yes_or_no(cell)
-    except ValueError:
-        return False
-
-
-def _or_refuse(read: Callable[[str], T], text: str, otherwise: T, refusals: list[str]) -> T:
-    try:
-        return read(text)
-    except ValueError as error:
-        refusals.append(str(error))
-        return otherwise
 
 
 def _event(file_name: str, sha256: str, tally: Tally) -> PeopleImported:

@@ -7,12 +7,13 @@ import filecmp
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 from workbench.errors import InputError
-from workbench.intake.files import Row, SourceFile
+from workbench.intake.files import Row, Rows, SourceFile
 from workbench.spreadsheet import harmless, restored
 
 LINE, REASON = "Rejected Line", "Rejected Reason"
@@ -87,10 +88,20 @@ def rows_of(source: SourceFile) -> Iterator[Row]:
     """The file's rows; those of a mended rejects file without the apostrophes that were put in front.
 
     Raises:
-        InputError: see `SourceFile.rows`.
+        InputError: see `SourceFile.blocks`.
+    """
+    return chain.from_iterable(blocks_of(source))
+
+
+def blocks_of(source: SourceFile) -> Iterator[Rows]:
+    """The same, some thousands at once.
+
+    Raises:
+        InputError: see `SourceFile.blocks`.
     """
     if not marked(source.header):
-        yield from source.rows()
+        yield from source.blocks()
         return
-    for row in source.rows():
-        yield Row(row.line, tuple(map(restored, row.cells)), row.reason)
+    for rows in source.blocks():
+        odd = {place: Row(row.line, tuple(map(restored, row.cells)), row.reason) for place, row in rows.odd.items()}
+        yield Rows(rows.lines, [tuple(map(restored, cells)) for cells in rows.cells], odd)

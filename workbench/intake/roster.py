@@ -65,6 +65,11 @@ class Roster:
             episodes = list(found.episodes.get(person.person_id, ()))
             self._index(Entry(person, episodes, erased=person.person_id in found.erased))
 
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the people at hand."""
+        return [entry.person.person_id for entry in self._entries]
+
     def keeps_out(self, named: Sought) -> bool:
         """Whether a row names somebody who was erased on request: by address, person id or Salesforce id."""
         return bool(self._kept_out & {named.external_id, named.email, *named.record_ids})
@@ -114,14 +119,7 @@ class Roster:
 
     def opt_out(self, entry: Entry, opt_out: OptOut, *, now: datetime) -> None:
         """Open an episode."""
-        episode = Unsubscribe(
-            unsubscribe_id=new_id(),
-            person_id=entry.person.person_id,
-            opted_out_at=opt_out.at,
-            source=opt_out.source,
-            detail=opt_out.detail,
-            recorded_at=now,
-        )
+        episode = begun(opt_out, entry.person.person_id, now=now)
         entry.episodes.append(episode)
         self._episodes.append(episode)
 
@@ -157,6 +155,18 @@ class Roster:
             known = names.setdefault(key, [])
             if entry not in known:
                 known.append(entry)
+
+
+def begun(opt_out: OptOut, person_id: str, *, now: datetime) -> Unsubscribe:
+    """The episode that an opt-out begins."""
+    return Unsubscribe(
+        unsubscribe_id=new_id(),
+        person_id=person_id,
+        opted_out_at=opt_out.at,
+        source=opt_out.source,
+        detail=opt_out.detail,
+        recorded_at=now,
+    )
 
 
 def _once(entries: Iterable[Entry]) -> list[Entry]:

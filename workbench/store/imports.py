@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,6 +78,45 @@ def known(tx: Transaction, *, ids: Collection[str], record_ids: Collection[str],
             each = _each(tx, texts)
             wanted = sa.select(each.c.value).where(sa.or_(*(each.c.value.in_(column) for column in columns)))
             found.update(tx.execute(wanted).scalars())
+    return found
+
+
+def with_ids(tx: Transaction, external_ids: Collection[str]) -> tuple[Person, ...]:
+    """The people with these ids of Sales Connect, without those who were erased."""
+    return _people(tx, s.person.c.external_id.in_(_these(tx, external_ids))) if external_ids else ()
+
+
+def alone_with(tx: Transaction, addresses: Collection[str]) -> tuple[Person, ...]:
+    """Those who alone have one of these normalised addresses, erased people not counted."""
+    found = _people(tx, s.person.c.email.in_(_these(tx, addresses))) if addresses else ()
+    number = Counter(person.email for person in found)
+    return tuple(person for person in found if number[person.email] == 1)
+
+
+def _people(tx: Transaction, where: sa.ColumnElement[bool]) -> tuple[Person, ...]:
+    rows = tx.execute(sa.select(s.person).where(where, s.person.c.erased_at.is_(None))).mappings().all()
+    kept = _record_ids(tx, [row["person_id"] for row in rows])
+    return tuple(_person(row, tuple(kept.get(row["person_id"], ()))) for row in rows)
+
+
+def shared(tx: Transaction, *, record_ids: Collection[str], addresses: Collection[str]) -> set[str]:
+    """Those of these Salesforce ids and addresses that not exactly one person has, or that lead to somebody else besides."""
+    p, stored, record = s.person.c, s.person_salesforce_id.c, s.org_record.c
+    half = record.person_account.is_not(None)
+    found: set[str] = set()
+    for texts, holder, others in (
+        (
+            record_ids,
+            (stored.record_id, sa.true()),
+            (sa.select(record.person_account).where(half), sa.select(record.record_id).where(half)),
+        ),
+        (addresses, (p.email, p.erased_at.is_(None)), (sa.select(s.address_change.c.old_email),)),
+    ):
+        if texts:
+            each, (column, living) = _each(tx, texts), holder
+            holders = sa.select(sa.func.count()).where(column == each.c.value, living).scalar_subquery()
+            wanted = sa.or_(holders != 1, *(each.c.value.in_(other) for other in others))
+            found.update(tx.execute(sa.select(each.c.value).where(wanted)).scalars())
     return found
 
 
