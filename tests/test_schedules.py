@@ -219,8 +219,8 @@ def test_a_restored_copy_does_not_end_the_schedules_of_its_original(
 ) -> None:
     table = crontab(tmp_path)
     program(tmp_path, "systemctl", "exit 0")
-    for scheduler in ("cron", "systemd"):
-        assert run(["report", "schedule", "trail-verification", "--daily", "--at", "06:05", "--with", scheduler]) == 0
+    for scheduler, at in (("cron", "06:05"), ("systemd", "06:10")):
+        assert run(["report", "schedule", "trail-verification", "--daily", "--at", at, "--with", scheduler]) == 0
     before, units = table.read_text(encoding="utf-8"), sorted((tmp_path / "config" / "systemd" / "user").iterdir())
     known = schedules.read(wb.workspace)
     with Workbench.init(tmp_path / "copy", name="copy", controller="Example GmbH") as copy:
