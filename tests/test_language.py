@@ -7,6 +7,7 @@ import re
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from test_panels import labels, texts, upload
 
 from workbench import panels, reports
 from workbench.bench import Workbench
-from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, METHODS, STATES
+from workbench.consent import AUTHORIZATION_TYPES, CONSENT_TYPES, EXPRESSED_BY, METHODS, STATES, Evidence
 from workbench.eligibility import RULES
 from workbench.errors import SettingsError
 from workbench.mismatch import DETAILS, KINDS
@@ -223,7 +224,7 @@ def test_a_sentence_that_was_stored_is_recognised_by_its_template() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "{number}", "{0}", "%s", "a. B. C.", "Kind {x} {", "\ud800", ". ".join(["Open"] * 300)]
+    "text", ["", " ", "{number}", "{0}", "%s", "a. B. C.", "Kind {x} {", "\ud800", ". ".join(["Nicht von uns"] * 300)]
 )
 def test_a_text_of_anybody_s_is_told_as_it_is(text: str) -> None:
     speak("de")
@@ -498,6 +499,59 @@ def test_the_batch_panel_speaks_german(own: Workbench) -> None:
     panel.wait()
     assert panel.status.sentence == "0 von 3 Personen wieder angemeldet; 0 abgelehnt; 3 zurückgenommen."
     assert english_left(panel, but=theirs) == set()
+
+
+def test_the_review_panel_and_a_card_speak_german(own: Workbench) -> None:
+    people = own.people(unsubscribed=True)
+    theirs = [*people["email"], *people["first_name"], *people["last_name"], *people["company"], "Web Form", "Marie said: import"]
+    panel = panels.ReviewPanel(own)
+    grid = panel.grid
+    assert panel.status.sentence.startswith("Kreuzen Sie Personen an, oder wählen Sie alle aus")
+    assert grid.widget.view["caption"] == "11 abgemeldete Personen; Zeiten in UTC"
+    assert grid.widget.view["where"] == "Zeilen 1 bis 11 von 11"
+    assert grid.widget.view["rows"][0][3] == "04.05.2026 21:00"
+    assert {row[4] for row in grid.widget.view["rows"]} == {"Link angeklickt", "von Hand"}
+    assert english_left(panel, but=theirs) == set()
+    labels_sent = [field["label"] for field in (*grid.widget.columns, *grid.widget.fields)]
+    labels_sent += [label for field in grid.widget.fields for _code, label in field.get("choices", ())]
+    assert english_in(" ".join([*labels_sent, *grid.widget.words.values()])) == set()
+    grid.receive({"act": "filter", "filters": {"source": "manual"}})
+    assert grid.widget.view["caption"] == "5 abgemeldete Personen passen zu den Filtern; Zeiten in UTC"
+    grid.receive({"act": "filter", "filters": {"since": "x"}})
+    assert (panel.status.sentence, panel.status.advice) == (
+        "Das ist kein Datum.",
+        "Schreiben Sie es als Jahr-Monat-Tag, zum Beispiel 2026-11-02.",
+    )
+    grid.receive({"act": "select_all"})
+    assert panel.status.sentence == "5 Personen ausgewählt: alle, die zu den Filtern passen."
+    panel.use_in_batch()
+    assert panel.status.sentence == "5 Personen an 02-batch-resubscribe übergeben."
+    panel.export()
+    assert panel.status.sentence.startswith("5 Personen nach exports/people-")
+    assert english_left(panel, but=theirs) == set()
+
+    person = people[people["salesforce"] == "opted_out"].iloc[0]["person_id"]
+    evidence = [Evidence.from_file(written(own.workspace / "letter.txt", "Bitte wieder senden."))]
+    own.record_consent(
+        person=person, evidence=evidence, given_at=NOW - timedelta(days=3), given_at_precision="second", purpose="sales_email",
+        method="paper", notice_text="Brief", jurisdiction="DE", authorization_type="consent", consent_type="explicitly_expressed",
+        expressed_by="person",
+    )  # fmt: skip
+    own.unsubscribe(person, detail="Marie said: import")
+    panel.open_card(person)
+    card = unescape(panel._card.widget.value)
+    assert "erteilt 30.10.2026 12:00, Papier, für Vertriebs-E-Mail" in card
+    assert ">HasOptedOutOfEmail von 00Q" in card
+    assert "<td>Marie said: import</td>" in card
+    assert re.search(r"<td>Nachweis [0-9a-f]{12}</td>", card)
+    assert re.search(r"abgemeldet \(.*04\.05\.2026 \d\d:00 UTC", card)
+    assert "letter.txt (text/plain, 20 Byte)" in card
+    assert english_left(panel, but=[*theirs, "letter.txt"]) == set()
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def test_english_that_is_left_is_found(german: Workbench) -> None:

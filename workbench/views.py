@@ -17,6 +17,7 @@ from workbench.mismatch import Mismatch
 from workbench.org import FieldChange
 from workbench.person import Person, Unsubscribe, unsubscribed
 from workbench.resubscription import CAUSES, FINAL, Intent, State
+from workbench.said import kept, said
 from workbench.store import batches, consents, mismatches, people, records, review, trail_log
 from workbench.store.database import Transaction
 from workbench.store.reports import ReportRow
@@ -215,9 +216,10 @@ class PersonCard:
 
 EPISODES = ("unsubscribe_id", "opted_out_at", "source", "detail", "recorded_at", "closed_at")
 RECORDS = ("record_id", "object", "email", "opted_out", "system_modstamp", "last_modified_by", "is_deleted", "is_converted")
+UNSUBSCRIBED = kept("unsubscribed")
 SOURCES = {
-    "clicked_link": "Clicked Link", "manual": "Manual", "salesforce_sync": "Salesforce Sync", "bounce": "Bounce",
-    "spam_complaint": "Spam Complaint", "import": "Import",
+    "clicked_link": kept("Clicked Link"), "manual": kept("Manual"), "salesforce_sync": kept("Salesforce Sync"),
+    "bounce": kept("Bounce"), "spam_complaint": kept("Spam Complaint"), "import": kept("Import"),
 }  # fmt: skip
 
 
@@ -253,38 +255,47 @@ def card(tx: Transaction, named: str) -> PersonCard:
 
 def _register_lines(episodes: Sequence[Unsubscribe], held: Sequence[Consent]) -> list[dict[str, Any]]:
     lines = [
-        _line(e.opted_out_at, "unsubscribed", e.detail, SOURCES.get(e.source, e.source), register="unsubscribed")
-        for e in episodes
+        _line(e.opted_out_at, UNSUBSCRIBED, e.detail, SOURCES.get(e.source, e.source), register=UNSUBSCRIBED) for e in episodes
     ]
-    return lines + [_line(c.recorded_at, "consent recorded", _consent_text(c), c.recorded_by, proof=_digests(c)) for c in held]
+    return lines + [
+        _line(c.recorded_at, kept("consent recorded"), _consent_text(c), c.recorded_by, proof=_digests(c)) for c in held
+    ]
 
 
 def _salesforce_lines(changes: Sequence[FieldChange]) -> list[dict[str, Any]]:
     lines = []
     for change in changes:
         what, after = (
-            ("opted out in Salesforce", "opted out") if change.new else ("opt-out cleared in Salesforce", "not opted out")
+            (kept("opted out in Salesforce"), kept("opted out"))
+            if change.new
+            else (kept("opt-out cleared in Salesforce"), kept("not opted out"))
         )
         lines.append(
-            _line(change.at, what, f"{change.field} of {change.record_id}", change.by_name or change.by, salesforce=after)
+            _line(
+                change.at,
+                what,
+                said("{field} of {record}", field=change.field, record=change.record_id),
+                change.by_name or change.by,
+                salesforce=after,
+            )
         )
     return lines
 
 
 TOLD = {
-    "person_resubscribed": ("resubscribed", "subscribed", "not opted out"),
-    "person_refused": ("refused", "unsubscribed", ""),
-    "person_aborted": ("kept opted out", "unsubscribed", "opted out"),
-    "person_unsubscribed_by_sync": ("sync wrote", "unsubscribed", "opted out"),
-    "opt_out_written": ("sync wrote", "unsubscribed", "opted out"),
-    "follow_up_checked": ("looked at again", "", ""),
+    "person_resubscribed": (kept("resubscribed"), kept("subscribed"), kept("not opted out")),
+    "person_refused": (kept("refused"), kept("unsubscribed"), ""),
+    "person_aborted": (kept("kept opted out"), kept("unsubscribed"), kept("opted out")),
+    "person_unsubscribed_by_sync": (kept("sync wrote"), kept("unsubscribed"), kept("opted out")),
+    "opt_out_written": (kept("sync wrote"), kept("unsubscribed"), kept("opted out")),
+    "follow_up_checked": (kept("looked at again"), "", ""),
 }
 """Which trail events the card tells, and both sides' state after them."""
 
 
 def _told_line(header: Header) -> dict[str, Any]:
     what, register, salesforce = TOLD[header.action]
-    about = f"batch {header.batch_id}" if header.batch_id else ""
+    about = said("batch {batch}", batch=header.batch_id) if header.batch_id else ""
     return _line(
         _moment(header.ts),
         what,
@@ -292,7 +303,7 @@ def _told_line(header: Header) -> dict[str, Any]:
         header.actor,
         register=register,
         salesforce=salesforce,
-        proof=f"trail entry {header.seq}",
+        proof=said("trail entry {seq}", seq=str(header.seq)),
     )
 
 
@@ -317,12 +328,13 @@ def _moment(text: str) -> Any:
 
 
 def _consent_text(consent: Consent) -> str:
-    given = f"{consent.given_at:%Y-%m-%d %H:%M}" if consent.given_at else "at an unknown time"
-    return f"given {given}, {consent.method or 'method unknown'}, for {consent.purpose or 'no purpose'}"
+    given = f"{consent.given_at:%Y-%m-%d %H:%M}" if consent.given_at else said("at an unknown time")
+    how, what = consent.method or said("method unknown"), consent.purpose or said("no purpose")
+    return said("given {when}, {how}, for {what}", when=given, how=how, what=what)
 
 
 def _digests(consent: Consent) -> str:
-    return ", ".join(f"evidence {e.sha256[:12]}" for e in consent.evidence)
+    return ", ".join(said("evidence {digest}", digest=e.sha256[:12]) for e in consent.evidence)
 
 
 def counts_table(tx: Transaction, desk: Desk) -> pd.DataFrame:

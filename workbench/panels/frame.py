@@ -14,7 +14,7 @@ import traitlets
 
 from workbench.bench import Workbench
 from workbench.errors import WorkbenchError
-from workbench.panels.language import N_, _, speak, told
+from workbench.panels.language import N_, _, speak, spoken_language, told
 from workbench.panels.wording import bullets
 from workbench.panels.work import Ended, Task, Work, time_left
 
@@ -52,7 +52,7 @@ class StatusLine(anywidget.AnyWidget):
     def __init__(self) -> None:
         """Idle; its own words are those of the language that is spoken now."""
         tones = {tone: _(word) for tone, word in TONES.items()}
-        super().__init__(words={**tones, "progress": _("Progress"), "of": _("of")})
+        super().__init__(words={**tones, "progress": _("Progress"), "of": _("of"), "language": spoken_language()})
 
     def say(self, tone: str, sentence: str, advice: str = "") -> None:
         """Show one sentence."""

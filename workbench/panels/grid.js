@@ -11,6 +11,10 @@ function make(tag, attributes = {}, ...children) {
   return made;
 }
 
+function filled(template, values) {
+  return template.replace(/\{(\w+)\}/g, (_place, name) => values[name]);
+}
+
 function button(label, press) {
   const made = make("button", { type: "button", class: "jupyter-button cw-button" }, label);
   made.addEventListener("click", press);
@@ -19,12 +23,12 @@ function button(label, press) {
 
 // -- filters: built once, so that typing never loses its place ---------------------------------------------------------------
 
-function filterField(field, changed) {
+function filterField(field, words, changed) {
   const input =
     field.kind === "choice"
       ? make("select", {}, ...field.choices.map(([value, label]) => make("option", { value }, label)))
       : make("input", { type: field.kind === "date" ? "date" : "search", autocomplete: "off", spellcheck: "false" });
-  input.setAttribute("aria-label", `Filter ${field.label}`);
+  input.setAttribute("aria-label", filled(words.filter, { label: field.label }));
   input.dataset.name = field.name;
   let timer;
   const later = (delay) => {
@@ -39,8 +43,8 @@ function filterField(field, changed) {
   return { input, node: make("label", { class: "cw-filter" }, caption, input) };
 }
 
-function filterForm(fields, send) {
-  const made = fields.map((field) => filterField(field, changed));
+function filterForm(fields, words, send) {
+  const made = fields.map((field) => filterField(field, words, changed));
   function values() {
     return Object.fromEntries(made.map(({ input }) => [input.dataset.name, input.value]));
   }
@@ -56,7 +60,7 @@ function filterForm(fields, send) {
   function clear() {
     for (const { input } of made) input.value = "";
   }
-  return { node: make("div", { class: "cw-filters", role: "search", "aria-label": "Filters" }, ...made.map((f) => f.node)), show, clear };
+  return { node: make("div", { class: "cw-filters", role: "search", "aria-label": words.filters }, ...made.map((f) => f.node)), show, clear };
 }
 
 // -- the table ---------------------------------------------------------------------------------------------------------------
@@ -73,24 +77,24 @@ function header(column, view, send) {
   return make("th", { scope: "col", "aria-sort": direction, class: column.number ? "cw-number" : "" }, press);
 }
 
-function headRow(view, columns, send) {
-  const all = make("input", { type: "checkbox", "aria-label": "Select this page" });
+function headRow(view, columns, words, send) {
+  const all = make("input", { type: "checkbox", "aria-label": words.select_page });
   const chosen = view.selected.filter(Boolean).length;
   all.checked = chosen > 0 && chosen === view.rows.length;
   all.indeterminate = chosen > 0 && chosen < view.rows.length;
   all.addEventListener("change", () => send({ act: "select_page", view: view.number, on: all.checked }));
-  const card = make("th", { scope: "col" }, "Card");
+  const card = make("th", { scope: "col" }, words.card);
   return make("tr", {}, make("th", { scope: "col", class: "cw-check" }, all), card, ...columns.map((c) => header(c, view, send)));
 }
 
-function bodyRow(cells, index, view, columns, send) {
-  const box = make("input", { type: "checkbox", tabindex: "-1", "aria-label": `Select ${cells[0]}` });
+function bodyRow(cells, index, view, columns, words, send) {
+  const box = make("input", { type: "checkbox", tabindex: "-1", "aria-label": filled(words.select, { person: cells[0] }) });
   box.checked = view.selected[index];
   box.addEventListener("change", () => send({ act: "select", view: view.number, row: index, on: box.checked }));
-  const open = button("Open", () => send({ act: "open", view: view.number, row: index }));
+  const open = button(words.open, () => send({ act: "open", view: view.number, row: index }));
   open.className = "cw-open";
   open.tabIndex = -1;
-  open.setAttribute("aria-label", `Open the card of ${cells[0]}`);
+  open.setAttribute("aria-label", filled(words.open_card, { person: cells[0] }));
   const tds = cells.map((text, i) => make("td", { class: columns[i].number ? "cw-number" : "" }, text));
   const attributes = { tabindex: "-1", "aria-selected": String(Boolean(view.selected[index])), "data-row": index };
   return make("tr", attributes, make("td", { class: "cw-check" }, box), make("td", {}, open), ...tds);
@@ -132,13 +136,14 @@ function keyboard(table, state, send) {
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const columns = model.get("columns");
+  const words = model.get("words"); // in the language of the workspace
   const state = { view: model.get("view"), row: 0 };
   el.classList.add("cw-grid");
 
-  const filters = filterForm(model.get("fields"), send);
+  const filters = filterForm(model.get("fields"), words, send);
   const all = button("", () => send({ act: "select_all" }));
-  const none = button("Clear selection", () => send({ act: "clear_selection" }));
-  const reset = button("Clear filters", () => {
+  const none = button(words.clear_selection, () => send({ act: "clear_selection" }));
+  const reset = button(words.clear_filters, () => {
     filters.clear();
     send({ act: "clear_filters" });
   });
@@ -147,10 +152,10 @@ function render({ model, el }) {
   const head = make("thead");
   const body = make("tbody");
   const table = make("table", { class: "cw-table", role: "grid", "aria-multiselectable": "true" }, caption, head, body);
-  const steps = ["First", "Previous", "Next", "Last"].map((name) => button(name, () => send({ act: "page", to: name.toLowerCase() })));
+  const steps = ["first", "previous", "next", "last"].map((to) => button(words[to], () => send({ act: "page", to })));
   const where = make("span", { class: "cw-where" });
-  const pages = make("div", { class: "cw-bar", role: "group", "aria-label": "Pages" }, ...steps, where);
-  const tools = make("div", { class: "cw-bar", role: "group", "aria-label": "Selection" }, all, none, reset, chosen);
+  const pages = make("div", { class: "cw-bar", role: "group", "aria-label": words.pages }, ...steps, where);
+  const tools = make("div", { class: "cw-bar", role: "group", "aria-label": words.selection }, all, none, reset, chosen);
   el.append(filters.node, tools, make("div", { class: "cw-scroll" }, table), pages);
   keyboard(table, state, send);
 
@@ -178,14 +183,14 @@ function render({ model, el }) {
     const focus = held();
     const pressed = steps.find((step) => step === document.activeElement);
     filters.show(view.filters);
-    all.textContent = `Select all ${view.count_text} matching`;
+    all.textContent = filled(words.select_all, { count: view.count_text });
     all.disabled = view.count === 0;
     none.disabled = view.chosen === 0;
     chosen.textContent = view.chosen_text;
     caption.textContent = view.caption;
     where.textContent = view.where;
-    head.replaceChildren(headRow(view, columns, send));
-    body.replaceChildren(...view.rows.map((cells, i) => bodyRow(cells, i, view, columns, send)));
+    head.replaceChildren(headRow(view, columns, words, send));
+    body.replaceChildren(...view.rows.map((cells, i) => bodyRow(cells, i, view, columns, words, send)));
     if (view.rows.length === 0) body.append(make("tr", {}, make("td", { colspan: columns.length + 2 }, view.empty)));
     state.row = Math.max(0, Math.min(state.row, view.rows.length - 1));
     if (body.rows[state.row]?.dataset.row !== undefined) body.rows[state.row].tabIndex = 0;

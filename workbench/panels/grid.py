@@ -18,23 +18,25 @@ import traitlets
 from workbench.bench import Workbench
 from workbench.errors import InputError, WorkbenchError
 from workbench.mismatch import KINDS
+from workbench.panels.language import N_, _, figure, ngettext, told, word
 from workbench.panels.wording import plain_time, spoken
 from workbench.person import UNSUBSCRIBE_SOURCES
+from workbench.said import said
 
 HERE = Path(__file__).parent
 ROWS_A_PAGE = 25
 MOST_SELECTED = 30_000  # more than any batch may hold; a selection is kept in memory
 
 COLUMNS = {
-    "email": "E-mail",
-    "name": "Name",
-    "company": "Company",
-    "unsubscribed_at": "Unsubscribed",
-    "source": "Source",
-    "salesforce": "Salesforce",
-    "records": "Records",
-    "mismatches": "Mismatches",
-    "consents": "Consents",
+    "email": N_("E-mail"),
+    "name": N_("Name"),
+    "company": N_("Company"),
+    "unsubscribed_at": N_("Unsubscribed"),
+    "source": N_("Source"),
+    "salesforce": N_("Salesforce"),
+    "records": N_("Records"),
+    "mismatches": N_("Mismatches"),
+    "consents": N_("Consents"),
 }
 SORTS = {"email": "email", "name": "last_name", "company": "company", "unsubscribed_at": "unsubscribed_at"}
 NUMBERS = ("records", "mismatches", "consents")
@@ -45,31 +47,53 @@ FRAME_COLUMNS = (
 )  # fmt: skip
 
 
-def _choices(values: Any, everything: str = "all") -> list[list[str]]:
-    return [["", everything], *([value, spoken(value)] for value in values)]
+FIELDS = {
+    "text": N_("name or address"),
+    "company": N_("company"),
+    "domain": N_("domain"),
+    "since": N_("unsubscribed from"),
+    "until": N_("unsubscribed to"),
+    "source": N_("source"),
+    "salesforce": N_("Salesforce"),
+    "mismatch": N_("mismatch"),
+    "consent": N_("consent"),
+}
+DATES = ("since", "until")
+WORDS = {
+    "filter": N_("Filter {label}"),
+    "filters": N_("Filters"),
+    "select_page": N_("Select this page"),
+    "select": N_("Select {person}"),
+    "select_all": N_("Select all {count} matching"),
+    "card": N_("Card"),
+    "open": N_("Open"),
+    "open_card": N_("Open the card of {person}"),
+    "clear_selection": N_("Clear selection"),
+    "clear_filters": N_("Clear filters"),
+    "first": N_("First"),
+    "previous": N_("Previous"),
+    "next": N_("Next"),
+    "last": N_("Last"),
+    "pages": N_("Pages"),
+    "selection": N_("Selection"),
+}
+"""What the browser says itself; it fills the places."""
 
 
-FIELDS: list[dict[str, Any]] = [
-    {"name": "text", "label": "name or address", "kind": "text"},
-    {"name": "company", "label": "company", "kind": "text"},
-    {"name": "domain", "label": "domain", "kind": "text"},
-    {"name": "since", "label": "unsubscribed from", "kind": "date"},
-    {"name": "until", "label": "unsubscribed to", "kind": "date"},
-    {"name": "source", "label": "source", "kind": "choice", "choices": _choices(UNSUBSCRIBE_SOURCES)},
-    {"name": "salesforce", "label": "Salesforce", "kind": "choice", "choices": _choices(SALESFORCE)},
-    {
-        "name": "mismatch",
-        "label": "mismatch",
-        "kind": "choice",
-        "choices": [["", "all"], ["any", "any mismatch"], *_choices(KINDS)[1:]],
-    },
-    {
-        "name": "consent",
-        "label": "consent",
-        "kind": "choice",
-        "choices": [["", "all"], ["yes", "on file"], ["no", "none on file"]],
-    },
-]
+def _fields() -> list[dict[str, Any]]:
+    """The filters in the language that is spoken now."""
+    everything = ["", _("all")]
+    choices = {
+        "source": [everything, *([code, spoken(code)] for code in UNSUBSCRIBE_SOURCES)],
+        "salesforce": [everything, *([code, spoken(code)] for code in SALESFORCE)],
+        "mismatch": [everything, ["any", _("any mismatch")], *([code, spoken(code)] for code in KINDS)],
+        "consent": [everything, ["yes", _("on file")], ["no", _("none on file")]],
+    }
+    made = []
+    for name, label in FIELDS.items():
+        kind = {"kind": "choice", "choices": choices[name]} if name in choices else {"kind": "date" if name in DATES else "text"}
+        made.append({"name": name, "label": _(label), **kind})
+    return made
 
 
 class GridView(anywidget.AnyWidget):
@@ -79,6 +103,7 @@ class GridView(anywidget.AnyWidget):
     _css = HERE / "grid.css"
     columns: Any = traitlets.List().tag(sync=True)
     fields: Any = traitlets.List().tag(sync=True)
+    words: Any = traitlets.Dict().tag(sync=True)
     view = traitlets.Dict().tag(sync=True)
 
 
@@ -106,8 +131,8 @@ class PeopleGrid:
         self._everyone: dict[str, Any] = {}
         self._left_out: set[str] = set()
         self._counts: dict[str, int] = {}
-        columns = [{"name": n, "label": label, "sortable": n in SORTS, "number": n in NUMBERS} for n, label in COLUMNS.items()]
-        self.widget = GridView(columns=columns, fields=FIELDS)
+        columns = [{"name": n, "label": _(label), "sortable": n in SORTS, "number": n in NUMBERS} for n, label in COLUMNS.items()]
+        self.widget = GridView(columns=columns, fields=_fields(), words={name: word(text) for name, text in WORDS.items()})
         self.widget.on_msg(lambda _widget, message, _buffers: self.receive(message))
         self.refresh()
 
@@ -120,35 +145,40 @@ class PeopleGrid:
         """Do what a message from the browser asks, if it is one of ours; anything else is refused in the status line."""
         try:
             if not isinstance(message, dict) or not isinstance(message.get("act"), str) or message["act"] not in self._acts():
-                raise InputError("the grid did not understand what the browser sent", "Reload the page and run all cells again.")
+                raise InputError(
+                    said("the grid did not understand what the browser sent"), said("Reload the page and run all cells again.")
+                )
             self._acts()[message["act"]](message)
         except WorkbenchError as error:
-            self._say("failed", str(error), error.advice)
+            self._say("failed", told(error.args[0]), told(error.advice))
 
     def _acts(self) -> dict[str, Callable[[dict[str, Any]], None]]:
         return {
             "filter": self._on_filter,
-            "clear_filters": lambda _: self.show_filters({}),
+            "clear_filters": lambda _message: self.show_filters({}),
             "sort": self._on_sort,
             "page": self._on_page,
             "select": self._on_select,
             "select_page": self._on_select_page,
-            "select_all": lambda _: self.select_all(),
-            "clear_selection": lambda _: self.clear_selection(),
+            "select_all": lambda _message: self.select_all(),
+            "clear_selection": lambda _message: self.clear_selection(),
             "open": lambda message: self._open_card(self._row(message)["person_id"]),
         }
 
     def _on_filter(self, message: dict[str, Any]) -> None:
         given = message.get("filters")
-        known = {field["name"] for field in FIELDS}
-        if not isinstance(given, dict) or not set(given) <= known or not all(isinstance(v, str) for v in given.values()):
-            raise InputError("the grid did not understand these filters", "Clear the filters and set them again.")
+        if (
+            not isinstance(given, dict)
+            or not given.keys() <= FIELDS.keys()
+            or not all(isinstance(v, str) for v in given.values())
+        ):
+            raise InputError(said("the grid did not understand these filters"), said("Clear the filters and set them again."))
         self.show_filters(given)
 
     def _on_sort(self, message: dict[str, Any]) -> None:
         column = message.get("column")
         if not isinstance(column, str) or column not in SORTS:
-            raise InputError("the list can't be sorted by this column")
+            raise InputError(said("the list can't be sorted by this column"))
         self.descending = not self.descending if column == self.sort else column == "unsubscribed_at"
         self.sort = column
         self._show()
@@ -167,7 +197,7 @@ class PeopleGrid:
     def _row(self, message: dict[str, Any]) -> dict[str, Any]:
         row, rows = message.get("row"), self._page.rows
         if message.get("view") != self._number or type(row) is not int or not 0 <= row < len(rows):
-            raise InputError("this row is no longer on the screen", "Look at the page again and repeat it.")
+            raise InputError(said("this row is no longer on the screen"), said("Look at the page again and repeat it."))
         found: dict[str, Any] = rows[row]
         return found
 
@@ -176,7 +206,7 @@ class PeopleGrid:
 
     def _on_select_page(self, message: dict[str, Any]) -> None:
         if message.get("view") != self._number:
-            raise InputError("this page is no longer on the screen", "Look at the page again and repeat it.")
+            raise InputError(said("this page is no longer on the screen"), said("Look at the page again and repeat it."))
         self._choose([row["person_id"] for row in self._page.rows], on=message.get("on") is True)
 
     # -- filters ---------------------------------------------------------------------------------------------------------------
@@ -225,13 +255,21 @@ class PeopleGrid:
     def select_all(self) -> None:
         """Select everyone who fits the filters now, kept as the filter."""
         self._chosen, self._everyone, self._left_out = None, self._asked(), set()
-        self._say("done", f"{self._count():,} people selected: everyone who fits the filters.", "")
+        self._say(
+            "done",
+            ngettext(
+                "{number} person selected: everyone who fits the filters.",
+                "{number} people selected: everyone who fits the filters.",
+                self._count(),
+            ),
+            "",
+        )
         self._paint()
 
     def clear_selection(self) -> None:
         """Select nobody."""
         self._chosen, self._left_out = {}, set()
-        self._say("done", "Nobody is selected.", "")
+        self._say("done", _("Nobody is selected."), "")
         self._paint()
 
     def _choose(self, person_ids: list[str], *, on: bool) -> None:
@@ -266,7 +304,9 @@ class PeopleGrid:
         """
         filters = self._everyone if self._chosen is None else self._base | {"person_ids": list(self._chosen)}
         if self.selected_count > MOST_SELECTED:
-            raise InputError(f"a selection holds at most {MOST_SELECTED:,} people", "Narrow the filters first.")
+            raise InputError(
+                said("a selection holds at most {most} people", most=MOST_SELECTED), said("Narrow the filters first.")
+            )
         rows: list[dict[str, Any]] = []
         page = None
         while self.selected_count and (page is None or page.has_next):
@@ -301,22 +341,31 @@ class PeopleGrid:
             "descending": self.descending,
             "filters": self.filters,
             "count": count,
-            "count_text": f"{count:,}",
+            "count_text": figure(count),
             "chosen": self.selected_count,
-            "chosen_text": f"{self.selected_count:,} selected",
-            "caption": f"{count:,} unsubscribed people" + (" fit the filters" if self.filters else "") + "; times in UTC",
-            "where": f"Rows {self._start + 1:,} to {last:,} of {count:,}" if page.rows else "",
-            "empty": "Nobody fits these filters." if self.filters else "Nobody is unsubscribed.",
+            "chosen_text": _("{number} selected", number=self.selected_count),
+            "caption": self._caption(count),
+            "where": _("Rows {first} to {last} of {count}", first=self._start + 1, last=last, count=count) if page.rows else "",
+            "empty": _("Nobody fits these filters.") if self.filters else _("Nobody is unsubscribed."),
             "has_next": page.has_next,
             "has_previous": page.has_previous,
         }
+
+    def _caption(self, count: int) -> str:
+        if self.filters:
+            return ngettext(
+                "{number} unsubscribed person fits the filters; times in UTC",
+                "{number} unsubscribed people fit the filters; times in UTC",
+                count,
+            )
+        return ngettext("{number} unsubscribed person; times in UTC", "{number} unsubscribed people; times in UTC", count)
 
 
 def _midnight(text: str, *, days: int = 0) -> datetime:
     try:
         return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC) + timedelta(days=days)
     except (ValueError, OverflowError):
-        raise InputError("this is not a date", "Write it as year-month-day, for instance 2026-11-02.") from None
+        raise InputError(said("this is not a date"), said("Write it as year-month-day, for instance 2026-11-02.")) from None
 
 
 def _cell(name: str, row: Mapping[str, Any]) -> str:
@@ -325,4 +374,6 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
     value = row[name]
     if isinstance(value, datetime):
         return plain_time(value)
+    if isinstance(value, int):
+        return figure(value)
     return spoken(str(value)) if name in ("source", "salesforce") and value else "" if value is None else str(value)

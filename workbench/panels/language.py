@@ -126,13 +126,18 @@ def _told_whole(text: str, templates: Templates, *, part: bool = False) -> str |
     return filled(german if german != template.english else word(template.english), filled_in)
 
 
+def told_part(text: str) -> str:
+    """A few words of ours, or a list of them, as `told` tells sentences."""
+    return text if _Spoken.templates is None else _told_part(text, _Spoken.templates)
+
+
 def _told_value(name: str, value: object) -> object:
     if isinstance(value, Said):
         return told(value)
-    if isinstance(value, str) and name in OURS and _Spoken.templates is not None:
-        return _told_part(value, _Spoken.templates)
     if isinstance(value, str) and (found := MOMENT.fullmatch(value)):
         return f"{day_form(datetime.fromisoformat(found[1]))}{found[2].replace('T', ' ')}{found[3]}"
+    if isinstance(value, str) and name in OURS and _Spoken.templates is not None:
+        return _told_part(value, _Spoken.templates)
     return value
 
 

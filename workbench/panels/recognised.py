@@ -16,7 +16,7 @@ LIST = re.compile(r"(, nor |, |; )")
 SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z0-9`])")
 
 
-OURS = frozenset({"cause", "detail", "error", "how", "place", "records", "sentence", "source", "state", "what", "why"})
+OURS = frozenset({"cause", "detail", "error", "how", "place", "records", "sentence", "source", "state", "what", "when", "why"})
 """Places in which words of ours stand, which are translated, too; in any other stand names, addresses, ids and codes."""
 
 

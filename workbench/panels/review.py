@@ -31,12 +31,17 @@ class ReviewPanel(Panel):
         self.grid = PeopleGrid(self.wb, base={"unsubscribed": True}, say=self.say, open_card=self.open_card)
         buttons = [
             self.button(
-                "Use selection in a batch", self.use_in_batch, hint="Hand the selected people to 02-batch-resubscribe", main=True
+                _("Use selection in a batch"),
+                self.use_in_batch,
+                hint=_("Hand the selected people to 02-batch-resubscribe"),
+                main=True,
             ),
-            self.button("Export selection (CSV)", self.export, hint="Write the selected people to a CSV file in the workspace"),
-            self.button("Read again", self.refresh, hint="Count and read the people again"),
+            self.button(
+                _("Export selection (CSV)"), self.export, hint=_("Write the selected people to a CSV file in the workspace")
+            ),
+            self.button(_("Read again"), self.refresh, hint=_("Count and read the people again")),
         ]
-        self.say("idle", "Tick people, or select all that fit the filters, and hand them to a batch")
+        self.say("idle", _("Tick people, or select all that fit the filters, and hand them to a batch"))
         self.attempt(self._show_months)
         return [self._months, self.grid.widget, widgets.HBox(buttons), self._next, self._card.widget]
 
@@ -54,26 +59,27 @@ class ReviewPanel(Panel):
     def open_card(self, person_id: str) -> None:
         """Show one person's card below the grid."""
         self._card.show(person_id)
-        self.say("done", "The card of the person is shown below the grid")
+        self.say("done", _("The card of the person is shown below the grid"))
 
     def use_in_batch(self) -> None:
         """Hand the selected people's ids to the batch notebook."""
         chosen = self.grid.selected_ids()
         handover.leave(self.wb.workspace, chosen)
-        self._next.value = f"<p>{notebook_link('02-batch-resubscribe', 'go on with these people there')}</p>"
-        self.say("done", f"{people(len(chosen))} handed over to 02-batch-resubscribe")
+        go_on = notebook_link("02-batch-resubscribe", _("go on with these people there"))
+        self._next.value = f"<p>{go_on}</p>"
+        self.say("done", _("{people} handed over to {notebook}", people=people(len(chosen)), notebook="02-batch-resubscribe"))
 
     def export(self) -> Any:
         """Write the selected people to a CSV file that no spreadsheet runs formulas from; returns its path."""
         frame = self.selection
         if frame.empty:
-            self.say("refused", "nobody is selected", "Tick some people first.")
+            self.say("refused", _("nobody is selected"), _("Tick some people first."))
             return None
         path = spreadsheet.write(frame, spreadsheet.exports(self.wb.workspace), name="people", at=self.wb.clock())
         self.say(
             "done",
-            f"{people(len(frame))} written to exports/{path.name}",
-            "The file holds personal data; delete it when it is no longer needed.",
+            _("{people} written to exports/{file}", people=people(len(frame)), file=path.name),
+            _("The file holds personal data; delete it when it is no longer needed."),
         )
         return path
 
@@ -81,4 +87,4 @@ class ReviewPanel(Panel):
         """Read the people again, keeping filters and selection."""
         self.grid.refresh()
         self._show_months()
-        self.say("done", "The people were read again")
+        self.say("done", _("The people were read again"))

@@ -51,7 +51,9 @@ function render({ model, el }) {
     } else {
       bar.removeAttribute("value");
     }
-    numbers.textContent = total > 0 ? `${model.get("done")} ${words.of} ${total}${model.get("left") ? ", " + model.get("left") : ""}` : "";
+    const form = new Intl.NumberFormat(words.language);
+    const left = model.get("left") ? ", " + model.get("left") : "";
+    numbers.textContent = total > 0 ? `${form.format(model.get("done"))} ${words.of} ${form.format(total)}${left}` : "";
   }
 
   for (const name of ["tone", "sentence", "advice"]) model.on(`change:${name}`, paint);
