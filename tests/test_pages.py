@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 
 import nbformat
 import pytest
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from jupyter_server.services.sessions.sessionmanager import SessionManager
 from notebook_run import NOTEBOOKS
 from tornado.web import HTTPError
 from traitlets.config import Config
@@ -118,3 +122,27 @@ def test_only_kernels_that_nobody_looks_at_and_that_do_nothing_are_ended() -> No
         kernel("just now", minutes=29),
     ]
     assert pages.left_ones(kernels, {"in lab"}, NOW) == ["left"]
+
+
+def test_a_kernel_left_behind_is_ended_and_one_of_a_notebook_is_not() -> None:
+    """With Jupyter's own managers: a kernel as a page starts it, and one as JupyterLab does."""
+
+    async def both() -> tuple[str, str, list[str]]:
+        kernels = AsyncMappingKernelManager()
+        sessions = SessionManager(kernel_manager=kernels, contents_manager=AsyncLargeFileManager())
+        try:
+            page = await kernels.start_kernel(kernel_name="python3")
+            of_lab = (await sessions.create_session(path="a.ipynb", name="a", type="notebook", kernel_name="python3"))["kernel"][
+                "id"
+            ]
+            for kernel_id in (page, of_lab):
+                one = kernels.get_kernel(kernel_id)
+                one.execution_state, one.last_activity = "idle", datetime.now(UTC) - pages.LEFT_FOR - timedelta(seconds=1)
+            await pages._end_left_ones(SimpleNamespace(kernel_manager=kernels, session_manager=sessions))
+            return page, of_lab, kernels.list_kernel_ids()
+        finally:
+            await kernels.shutdown_all(now=True)
+
+    page, of_lab, there = asyncio.run(both())
+    assert page != of_lab
+    assert there == [of_lab]
