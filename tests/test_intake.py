@@ -520,6 +520,24 @@ def test_many_rows_and_those_across_a_thousand(desk: Desk) -> None:
     assert desk.people_file(path, at=NOW + timedelta(days=1)).unsubscribed == 0
 
 
+def schema(desk: Desk) -> list[str]:
+    """The statements that make the register's tables, indexes and guards."""
+    with sqlite3.connect(desk.folder / "register.db") as connection:
+        return sorted(sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master") if sql)
+
+
+def test_the_first_import_leaves_every_index_and_guard(desk: Desk) -> None:
+    """Also one that is taken back, and one that fails."""
+    before = schema(desk)
+    desk.people(jane(), dry_run=True)
+    assert schema(desk) == before
+    with pytest.raises(InputError):
+        desk.people_file(desk.file())
+    assert schema(desk) == before
+    desk.people(jane())
+    assert schema(desk) == before
+
+
 def seen(text: str) -> str:
     """The signs of a text that one sees."""
     return "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp"))

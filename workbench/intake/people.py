@@ -65,10 +65,13 @@ def import_people(
             run.tally.warn(sentence)
             run.tally.overlooked += 1
         intake = _Intake(run, tells_opt_outs=bool(more) or "unsubscribed" in found)
+        first = imports.unindex(run.tx)
         for rows in run.blocks():
             _Block(intake, reader.read(rows, run.tally.note)).take_in()
         for opt_outs in intake.open_opt_outs(reader):
             _Chunk(intake, opt_outs).opt_out_all_meant()
+        if first:
+            imports.index(run.tx)
         if run.tally.rejected and intake.tells_opt_outs:
             run.tally.warn("an opt-out in a rejected row is in the register only where a line above says so; mend these rows")
         return ()

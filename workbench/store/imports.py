@@ -160,6 +160,28 @@ def known_since(tx: Transaction, file_sha256: str, kind: str) -> datetime | None
     return tx.execute(mine if other is None else mine.where(run.c.imported_at > other)).scalar()
 
 
+def unindex(tx: Transaction) -> bool:
+    """Drop the indexes of people by which an import looks nobody up, where there is nobody yet; whether it did that.
+
+    They slow a first filling more than they help it; `index` makes them again at its end. A server's tables keep theirs: dropping one
+    would lock out everybody else.
+    """
+    if tx.dialect.name != "sqlite" or tx.execute(sa.select(s.person.c.person_id).limit(1)).first() is not None:
+        return False
+    for one in _NOT_ASKED:
+        one.drop(tx)
+    return True
+
+
+def index(tx: Transaction) -> None:
+    """Make them again."""
+    for one in _NOT_ASKED:
+        one.create(tx)
+
+
+_NOT_ASKED = tuple(one for one in sorted(s.person.indexes, key=lambda one: str(one.name)) if one.name != "ix_person_email")
+
+
 def add_people(tx: Transaction, new: Sequence[Person], *, at: datetime) -> None:
     """New people, in one statement; their Salesforce ids come with `add_record_ids`."""
     add_new(tx, [tuple(_values(p).values()) for p in new], at=at)
