@@ -152,6 +152,14 @@ def test_no_bytes_make_it_stumble(tmp_path_factory: pytest.TempPathFactory, data
     assert [row.line for row in rows] == sorted({row.line for row in rows})
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "mac-roman"])
+def test_utf8_under_another_name_is_an_error_and_not_other_letters(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(InputError, match=f"the file is in UTF-8, and {encoding} would make other letters of it"):
+        read(tmp_path, "Email,Name\na@example.com,Müller\n".encode(), encoding)
+    assert cells(read(tmp_path, b"Email,Name\na@example.com,Muller\n", encoding)) == [("a@example.com", "Muller")]
+    assert cells(read(tmp_path, "Email,Name\na@example.com,Müller\n".encode(encoding), encoding)) == [("a@example.com", "Müller")]
+
+
 odd_text = st.lists(st.sampled_from(["a", '"', '""', ",", ";", "\n", "\r\n", "\r", "é", "\0", " ", "sep=;"]), max_size=60).map(
     "".join
 )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.intake import ImportResult, Named
+    from workbench.intake.mappings import Mappings
+    from workbench.intake.run import Told
     from workbench.views import PersonCard
 
 
@@ -83,29 +85,48 @@ class Reviewing(Opened):
             return views.card(tx, named)
 
     def import_people(
-        self, file: str | Path, *, mapping: Mapping[str, str] | None = None, encoding: str | None = None, dry_run: bool = False
+        self,
+        file: str | Path,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+        dry_run: bool = False,
+        told: Told | None = None,
     ) -> ImportResult:
         """Import people from a CSV file; idempotent, and never erases an opt-out. ``encoding`` where it is not UTF-8.
+
+        Without a ``mapping`` (field -> column) the one of the last import of a file with the same columns is taken, {} takes none.
+        ``told`` hears how many lines are taken in and how many there are.
 
         Raises:
             InputError: the file can't be read as such a CSV; nothing was changed.
         """
         from workbench.intake import import_people
 
-        given = {"mapping": mapping, "encoding": encoding, "dry_run": dry_run} | self._intake()
+        given = {"mapping": mapping, "encoding": encoding, "dry_run": dry_run, "told": told} | self._intake(
+            mappings=self._mappings
+        )
         return self._compared(import_people(self.store, Path(file), **given))
 
     def import_unsubscribes(
-        self, file: str | Path, *, mapping: Mapping[str, str] | None = None, encoding: str | None = None, dry_run: bool = False
+        self,
+        file: str | Path,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+        dry_run: bool = False,
+        told: Told | None = None,
     ) -> ImportResult:
-        """Import unsubscribes from a CSV file; only ever adds. ``encoding`` where it is not UTF-8.
+        """Import unsubscribes from a CSV file; only ever adds. Arguments as for `import_people`.
 
         Raises:
             InputError: the file can't be read as such a CSV; nothing was changed.
         """
         from workbench.intake import import_unsubscribes
 
-        given = {"mapping": mapping, "encoding": encoding, "dry_run": dry_run} | self._intake()
+        given = {"mapping": mapping, "encoding": encoding, "dry_run": dry_run, "told": told} | self._intake(
+            mappings=self._mappings
+        )
         return self._compared(import_unsubscribes(self.store, Path(file), **given))
 
     def import_consents(
@@ -116,6 +137,7 @@ class Reviewing(Opened):
         mapping: Mapping[str, str] | None = None,
         encoding: str | None = None,
         dry_run: bool = False,
+        told: Told | None = None,
     ) -> ImportResult:
         """Import consents from a CSV file, one row a person, evidence by file name in a folder. ``encoding`` if not UTF-8.
 
@@ -132,10 +154,18 @@ class Reviewing(Opened):
             mapping=mapping,
             encoding=encoding,
             dry_run=dry_run,
+            told=told,
+            mappings=self._mappings,
             defaults={"controller": self.policy.controller},
             **self._intake(append_event=lambda tx, event, person: self._desk.trail.append(tx, event, person_id=person or None)),
         )
         return self._sealed(imported)
+
+    @property
+    def _mappings(self) -> Mappings:
+        from workbench.intake.mappings import Mappings
+
+        return Mappings(self.workspace)
 
     def people_in_file(self, file: str | Path) -> Named:
         """The person ids that a CSV's ids or addresses name, and the lines that name nobody or several people.

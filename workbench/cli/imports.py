@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +16,12 @@ import typer
 from workbench.cli.filters import pairs
 from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import code, opened
-from workbench.cli.talk import say
+from workbench.cli.talk import ProgressLine, say
 from workbench.counted import counted
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
-    from workbench.bench import Workbench
+    pass
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file with a header line.")]
 MapOption = Annotated[
@@ -52,7 +55,7 @@ def people(
 ) -> int:
     """Import people. Idempotent, and never erases an opt-out."""
     given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
-    return _imported(ctx, lambda wb: wb.import_people(file, **given), form)
+    return _imported(ctx, lambda wb, **more: wb.import_people(file, **given, **more), form)
 
 
 def unsubscribes(
@@ -66,7 +69,7 @@ def unsubscribes(
 ) -> int:
     """Import unsubscribes. Who, when, by which source; only ever adds."""
     given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
-    return _imported(ctx, lambda wb: wb.import_unsubscribes(file, **given), form)
+    return _imported(ctx, lambda wb, **more: wb.import_unsubscribes(file, **given, **more), form)
 
 
 def consents(
@@ -83,7 +86,7 @@ def consents(
 ) -> int:
     """Import consents with their evidence files."""
     given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
-    return _imported(ctx, lambda wb: wb.import_consents(file, evidence, **given), form)
+    return _imported(ctx, lambda wb, **more: wb.import_consents(file, evidence, **given, **more), form)
 
 
 @contextmanager
@@ -97,9 +100,15 @@ def advised() -> Iterator[None]:
         raise
 
 
-def _imported(ctx: typer.Context, read: Callable[[Workbench], Any], form: Any) -> int:
+def _imported(ctx: typer.Context, read: Callable[..., Any], form: Any) -> int:
+    progress = ProgressLine()
     with opened(ctx) as wb, advised():
-        result = read(wb)
+        try:
+            result = read(wb, **({"told": _told(progress)} if sys.stderr.isatty() else {}))
+        finally:
+            progress.end()
+    if result.recalled:
+        say(result.recalled)
     emit([{name: getattr(result, name) for name in COUNTS}], form)
     say(result.sentence)
     for problem in result.problems:
@@ -111,6 +120,20 @@ def _imported(ctx: typer.Context, read: Callable[[Workbench], Any], form: Any) -
     if result.dry_run:
         say("This was a dry run; nothing was changed.")
     return code(result.rejected or result.overlooked)
+
+
+def _told(line: ProgressLine) -> Callable[[int, int], None]:
+    """How far an import is, and how long it will take at the speed of so far."""
+    from workbench.worker import Progress
+
+    begun = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        left = math.ceil((time.monotonic() - begun) * (total - done) / done)
+        about = f"about {left} s left" if left < 120 else f"about {math.ceil(left / 60)} min left"
+        line(Progress(done, total, f"lines read, {about if done < total else 'now looking for mismatches'}"))
+
+    return tell
 
 
 def _mapping(words: list[str] | None) -> dict[str, str] | None:

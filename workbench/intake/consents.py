@@ -19,10 +19,11 @@ from workbench.evidence import EvidenceStore
 from workbench.intake import columns, values
 from workbench.intake.consent_rows import ConsentRow, Reader
 from workbench.intake.files import Row, SourceFile
+from workbench.intake.mappings import Mappings
 from workbench.intake.rejects import rows_of
 from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.intake.roster import Entry, Roster
-from workbench.intake.run import Import, carried_out, in_chunks, opened
+from workbench.intake.run import Import, Told, carried_out, given_for, in_chunks, opened
 from workbench.intake.shelf import Shelf
 from workbench.store import consents, people
 from workbench.store.database import Store, Transaction
@@ -49,6 +50,8 @@ def import_consents(
     dry_run: bool = False,
     encoding: str | None = None,
     timezone: str | None = None,
+    mappings: Mappings | None = None,
+    told: Told | None = None,
     defaults: Mapping[str, str] | None = None,
 ) -> ImportResult:
     """Take in a CSV file of consents, one a row; `columns.CONSENTS` names the columns, ``defaults`` fill blank cells by field.
@@ -65,7 +68,8 @@ def import_consents(
     if not Path(evidence_dir).is_dir():
         raise InputError("there is no such folder of evidence", "Name the folder that holds the files of the column evidence.")
     source = opened(file, columns.CONSENTS, encoding)
-    found = columns.find(source.header, columns.CONSENTS, mapping=mapping, one_of=("person", "email"))
+    given = given_for(source, "consents", mapping, mappings)
+    found = columns.find(source.header, columns.CONSENTS, mapping=given.mapping, one_of=("person", "email"))
     if unknown := sorted((defaults or {}).keys() - columns.CONSENTS.keys()):
         raise InputError(f"no field is called {', '.join(unknown)}", f"The fields are: {', '.join(columns.CONSENTS)}.")
     reader = Reader(found, values.zone_named(timezone), dict(defaults or {}))
@@ -82,7 +86,9 @@ def import_consents(
     def closing(_tx: Transaction, _tally: Tally) -> None:
         """Every consent has its own event."""
 
-    return carried_out(store, source, work, kind="consents", operator=operator, now=now, dry_run=dry_run, closing=closing)
+    return carried_out(
+        store, source, work, kind="consents", operator=operator, now=now, dry_run=dry_run, told=told, given=given, closing=closing
+    )
 
 
 def _look_at_evidence(source: SourceFile, reader: Reader, shelf: Shelf) -> None:

@@ -86,8 +86,12 @@ class SourceFile:
 
     def __init__(self, path: Path, *, encoding: str | None = None, known: Callable[[str], bool] = bool) -> None:
         self.path = path
-        self.sha256, head = _digest(path)
+        self.sha256, head, self.lines = _digest(path)  # lines: as many ends of lines as it has
         self.encoding = _encoding(head, encoding)
+        if encoding and _is_utf8(path, self.encoding):
+            raise InputError(
+                f"the file is in UTF-8, and {encoding} would make other letters of it", "Leave the encoding out, or name utf-8."
+            )
         first = next(self._records(","), None)
         if first is None:
             raise InputError("the file is empty", "Hand in a CSV file with a line of column names and at least one row.")
@@ -313,14 +317,33 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
             first = first and not text
 
 
-def _digest(path: Path) -> tuple[str, bytes]:
+def _is_utf8(path: Path, encoding: str) -> bool:
+    """Whether a file that is to be read in another encoding fits UTF-8, with letters in it that have to be told apart."""
+    if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "utf-16"):
+        return False
+    decoder, plain = codecs.getincrementaldecoder("utf-8")("strict"), True
+    try:
+        with path.open("rb") as stream:
+            while piece := stream.read(PIECE):
+                plain = plain and piece.isascii()
+                decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return not plain
+
+
+def _digest(path: Path) -> tuple[str, bytes, int]:
     try:
         if not path.is_file():
             raise InputError("there is no such file", f"Check the path {path}.")
         with path.open("rb") as stream:
-            head = stream.read(8)
-            stream.seek(0)
-            return hashlib.file_digest(stream, "sha256").hexdigest(), head
+            digest, head, lines, returns = hashlib.sha256(), b"", 0, 0
+            while piece := stream.read(LARGEST_CELL):
+                head = head or piece[:8]
+                digest.update(piece)
+                lines, returns = lines + piece.count(b"\n"), returns + piece.count(b"\r")
+            return digest.hexdigest(), head, lines or returns
     except OSError as error:
         raise InputError(f"the file can't be read ({type(error).__name__})", f"Check the permissions of {path}.") from None
 

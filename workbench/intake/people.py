@@ -12,11 +12,12 @@ from operator import itemgetter
 from pathlib import Path
 
 from workbench.intake import columns, optouts, values
+from workbench.intake.mappings import Mappings
 from workbench.intake.optouts import OptOut, Reading
 from workbench.intake.person_rows import TEXTS, PeopleReader, PersonRow, PersonRows
 from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.intake.roster import Entry, Roster, Sought, begun
-from workbench.intake.run import Import, carried_out, opened
+from workbench.intake.run import Import, Told, carried_out, given_for, opened
 from workbench.person import Person, domain_of, new_id, new_ids, unsubscribed
 from workbench.store import imports, suppression
 from workbench.store.database import Store, Transaction
@@ -42,20 +43,23 @@ def import_people(
     dry_run: bool = False,
     encoding: str | None = None,
     timezone: str | None = None,
+    mappings: Mappings | None = None,
+    told: Told | None = None,
 ) -> ImportResult:
     """Take in a CSV file of people, for instance an export of Sales Connect's people page.
 
     A person is found by the person id, else the Salesforce id, else the address. The same file again changes nothing. A row that
     says unsubscribed opens an unsubscribe where the register does not know of it; nothing a file says closes one. A rejected
     row still opts out whom it names. ``timezone`` (IANA name) is for times without a zone; else an opt-out is
-    as late as it can be in any zone.
+    as late as it can be in any zone. ``mappings`` knows the mapping of files with the same columns.
 
     Raises:
         InputError: the file or its columns can't be used; nothing was taken in.
         StoreError: the register is locked, full or damaged; nothing was taken in.
     """
     source = opened(file, columns.PEOPLE, encoding)
-    found = columns.find(source.header, columns.PEOPLE, mapping=mapping, one_of=("email",))
+    given = given_for(source, "people", mapping, mappings)
+    found = columns.find(source.header, columns.PEOPLE, mapping=given.mapping, one_of=("email",))
     zone = values.zone_named(timezone)
     more = columns.more_opt_outs(source.header, found)
 
@@ -79,7 +83,9 @@ def import_people(
     def closing(tx: Transaction, tally: Tally) -> None:
         append_event(tx, _event(source.path.name, source.sha256, tally))
 
-    return carried_out(store, source, work, kind="people", operator=operator, now=now, dry_run=dry_run, closing=closing)
+    return carried_out(
+        store, source, work, kind="people", operator=operator, now=now, dry_run=dry_run, told=told, given=given, closing=closing
+    )
 
 
 class _Seen:

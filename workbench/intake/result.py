@@ -29,7 +29,7 @@ class ImportResult:
     ``rows`` is the sum of ``imported`` (new people; for consents: consents recorded), ``updated`` (people already in the
     register whom the row changed or opted out), ``unchanged`` and ``rejected``. ``unsubscribed`` counts the unsubscribes that
     were added. ``overlooked`` counts the columns that were not read and look as if they told of opt-outs. ``rejects_file`` holds
-    the rejected rows as they were, with line and reason. ``problems`` are sentences with line numbers and without addresses.
+    the rejected rows as they were, with line and reason. ``recalled`` says which mapping of columns of an earlier import was used. ``problems`` are sentences with line numbers and without addresses.
     """
 
     rows: int
@@ -44,6 +44,7 @@ class ImportResult:
     file_sha256: str = ""
     verdicts: tuple[RowVerdict, ...] = field(default=(), repr=False)
     overlooked: int = 0
+    recalled: str = ""
 
     @property
     def sentence(self) -> str:

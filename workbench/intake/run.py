@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from workbench.errors import InputError, StoreError
 from workbench.intake import columns, values
 from workbench.intake.files import Row, Rows, SourceFile, together
+from workbench.intake.mappings import Mappings
 from workbench.intake.rejects import Rejects, blocks_of
 from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.store import imports
@@ -20,6 +21,9 @@ from workbench.store.database import Store, Transaction
 
 ROWS_AT_ONCE = 5_000
 Item = TypeVar("Item")
+
+Told = Callable[[int, int], None]
+"""Takes how many lines of the file are taken in, and how many it has."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Import:
     now: datetime  # to the millisecond, as the register keeps it
     known_since: datetime
     dry_run: bool
+    told: Told | None
 
     def rows(self) -> Iterator[Row]:
         """Every row, counted; one that can't be read has its reason.
@@ -53,6 +58,8 @@ class Import:
         for rows in self.blocks_again():
             self.tally.rows += len(rows)
             yield rows
+            if self.told is not None:
+                self.told(rows.lines[-1], max(self.source.lines, rows.lines[-1]))
         if not self.tally.rows:
             raise InputError("the file holds no rows", "It has a line of column names and nothing below; export it again.")
 
@@ -92,6 +99,42 @@ def opened(file: Path | str, names: columns.Names, encoding: str | None) -> Sour
     return SourceFile(Path(file), encoding=encoding, known=lambda name: columns.key(name) in known)
 
 
+@dataclass(frozen=True)
+class Given:
+    """The mapping that a file is read with: given now, or given for a file with the same columns before."""
+
+    kind: str
+    header: Sequence[str]
+    given: Mapping[str, str] | None
+    mappings: Mappings | None
+    mapping: Mapping[str, str]
+
+    @property
+    def sentence(self) -> str:
+        """What is read otherwise than the columns' names say because it was so last time; "" where nothing is."""
+        if self.given is not None or not self.mapping:
+            return ""
+        pairs = ", ".join(f"{field}={column}" for field, column in self.mapping.items())
+        return (
+            f"A file with these columns was imported before; it is read with the mapping of then: {pairs}. --map names another."
+        )
+
+    def keep(self) -> None:
+        """Remember a mapping that was given now."""
+        if self.mappings is not None and self.given is not None:
+            self.mappings.remember(self.kind, self.header, self.given)
+
+
+def given_for(source: SourceFile, kind: str, mapping: Mapping[str, str] | None, mappings: Mappings | None) -> Given:
+    """The mapping to read a file with; without one the workspace's mappings are asked.
+
+    Raises:
+        InputError: see `Mappings.recall`.
+    """
+    recalled = mappings.recall(kind, source.header) if mapping is None and mappings is not None else {}
+    return Given(kind, source.header, mapping, mappings, mapping or recalled)
+
+
 def carried_out(
     store: Store,
     source: SourceFile,
@@ -101,6 +144,8 @@ def carried_out(
     operator: str,
     now: datetime,
     dry_run: bool,
+    told: Told | None,
+    given: Given,
     closing: Callable[[Transaction, Tally], object],
 ) -> ImportResult:
     """Do the work and its closing (the trail event) in one transaction; a dry run does the same and takes it back.
@@ -115,7 +160,8 @@ def carried_out(
     def everything(tx: Transaction) -> None:
         nonlocal verdicts
         known_since = min(imports.known_since(tx, source.sha256, kind) or now, now)
-        verdicts = work(Import(tx, source, tally, rejects, operator=operator, now=now, known_since=known_since, dry_run=dry_run))
+        kept: Any = {"operator": operator, "now": now, "known_since": known_since, "dry_run": dry_run, "told": told}
+        verdicts = work(Import(tx, source, tally, rejects, **kept))
         imports.add_run(tx, kind=kind, file_sha256=source.sha256, operator=operator, at=now, counts=tally.counts())
         closing(tx, tally)
         if dry_run:
@@ -125,6 +171,8 @@ def carried_out(
         with suppress(_RolledBack), store.write() as tx:
             everything(tx)
         published = _published(rejects, tally)
+    if not dry_run:
+        given.keep()
     return ImportResult(
         **tally.counts(),
         rejects_file=published,
@@ -133,6 +181,7 @@ def carried_out(
         file_sha256=source.sha256,
         verdicts=verdicts,
         overlooked=tally.overlooked,
+        recalled=given.sentence,
     )
 
 

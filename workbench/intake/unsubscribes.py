@@ -9,11 +9,12 @@ from pathlib import Path
 
 from workbench.intake import columns, optouts, values
 from workbench.intake.files import Row
+from workbench.intake.mappings import Mappings
 from workbench.intake.optouts import OptOut, Reading
 from workbench.intake.people import AppendEvent
 from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.intake.roster import Entry, Roster, Sought
-from workbench.intake.run import Import, carried_out, in_chunks, opened
+from workbench.intake.run import Import, Told, carried_out, given_for, in_chunks, opened
 from workbench.person import Person, new_id, normalize_address
 from workbench.store.database import Store, Transaction
 from workbench.trail.events import UnsubscribesImported
@@ -40,6 +41,8 @@ def import_unsubscribes(
     dry_run: bool = False,
     encoding: str | None = None,
     timezone: str | None = None,
+    mappings: Mappings | None = None,
+    told: Told | None = None,
 ) -> ImportResult:
     """Take in a CSV file of unsubscribes: an address or a person id a row, and as far as known date, source and detail.
 
@@ -52,7 +55,8 @@ def import_unsubscribes(
         StoreError: the register is locked, full or damaged; nothing was taken in.
     """
     source = opened(file, columns.UNSUBSCRIBES, encoding)
-    found = columns.find(source.header, columns.UNSUBSCRIBES, mapping=mapping, one_of=("person", "email"))
+    given = given_for(source, "unsubscribes", mapping, mappings)
+    found = columns.find(source.header, columns.UNSUBSCRIBES, mapping=given.mapping, one_of=("person", "email"))
     zone = values.zone_named(timezone)
 
     def work(run: Import) -> tuple[RowVerdict, ...]:
@@ -68,7 +72,18 @@ def import_unsubscribes(
     def closing(tx: Transaction, tally: Tally) -> None:
         append_event(tx, _event(source.path.name, source.sha256, tally))
 
-    return carried_out(store, source, work, kind="unsubscribes", operator=operator, now=now, dry_run=dry_run, closing=closing)
+    return carried_out(
+        store,
+        source,
+        work,
+        kind="unsubscribes",
+        operator=operator,
+        now=now,
+        dry_run=dry_run,
+        told=told,
+        given=given,
+        closing=closing,
+    )
 
 
 @dataclass
