@@ -91,6 +91,16 @@ def test_a_page_has_question_panel_and_line_of_a_notebook_and_nothing_about_cell
     assert cells[1:] == before[1:4]
 
 
+def test_a_page_says_what_becomes_of_a_run_when_it_is_closed() -> None:
+    (batch,) = (path for path in NOTEBOOKS if path.stem.startswith("02"))
+    before, on_a_page = pages.OF_A_RUN
+    cells = nbformat.read(batch, as_version=4).cells
+    assert before in cells[0].source
+    said = pages.cells_of_a_page(cells)[0].source
+    assert on_a_page in said
+    assert "goes on when you close" not in said
+
+
 def test_an_analysts_own_notebook_is_shown_whole() -> None:
     own = [{"cell_type": "markdown", "source": "# Mine\n\nAs I like it."}, {"cell_type": "code", "source": "1"}]
     assert pages.cells_of_a_page([cell.copy() for cell in own]) == own

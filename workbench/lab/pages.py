@@ -22,6 +22,11 @@ LEFT_FOR = timedelta(minutes=30)
 LOOK_EVERY = timedelta(minutes=1)
 HINT = "Run all cells"
 BY_HAND = "## Going on by hand"
+OF_A_RUN = (
+    "A run goes on when you close the browser; open this notebook again and choose the batch.",
+    "A run stops when this page is closed or left; open it again, choose the batch, and press Resume.",
+)
+"""In JupyterLab, and on a page, which takes its kernel along."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "VoilaConfiguration": {
         "template": "workbench",
@@ -91,14 +96,19 @@ def of_this_machine(page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def cells_of_a_page(cells: list[Any]) -> list[Any]:
-    """A notebook's cells without what speaks of cells: how to run them, and the part in which they are changed by hand."""
+    """A notebook's cells as a page has them.
+
+    Without what speaks of cells: how to run them, and the part in which they are changed by hand. Of a run it says what is true there.
+    """
     kept = []
     for cell in cells:
         if cell["cell_type"] == "markdown":
             if cell["source"].startswith(BY_HAND):
                 break
             paragraphs = cell["source"].split("\n\n")
-            cell["source"] = "\n\n".join(paragraph for paragraph in paragraphs if not paragraph.startswith(HINT))
+            cell["source"] = "\n\n".join(paragraph for paragraph in paragraphs if not paragraph.startswith(HINT)).replace(
+                *OF_A_RUN
+            )
         kept.append(cell)
     return kept
 
