@@ -118,6 +118,7 @@ def test_only_administrators(wb: Workbench, deed: str, roles: tuple[str, ...]) -
 
 
 TAKING_OUT: dict[str, Callable[[Workbench], object]] = {
+    "a snapshot of the register": lambda wb: wb.snapshot(wb.workspace / "snapshot"),
     "an export of the trail": lambda wb: wb.trail.export(wb.workspace / "export"),
     "a report with full personal data": lambda wb: wb.report("mismatch-review", personal_data="full"),
 }

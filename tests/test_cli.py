@@ -33,7 +33,7 @@ CONTRACT = {
     "access-report": (), "erase": (), "backup": (), "restore": (), "restored": (),
     "batch": ("propose", "show", "approve", "run", "resume", "undo", "list", "cancel", "worklist"),
     "report": ("list", "run", "verify", "schedule", "schedules", "unschedule"), "trail": ("verify", "export", "excerpt", "checkpoint", "timestamp", "proof", "check", "rotate-key"),
-    "operator": ("list", "grant", "revoke"), "store": ("upgrade", "copy", "roles"),
+    "operator": ("list", "grant", "revoke"), "store": ("upgrade", "copy", "roles", "snapshot"),
 }  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def test_the_picture_s_lines_lead_to_every_room_that_is_imported() -> None:
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     sections = ("dependencies", *tomllib.loads(text)["project"]["optional-dependencies"])
-    assert {"postgres", "pdf", "voila"} <= set(sections)
+    assert {"postgres", "pdf", "voila", "engines"} <= set(sections)
     for section in sections:
         assert reasons(section), section
         assert [requirement for requirement, reason in reasons(section) if len(reason) < 10] == []

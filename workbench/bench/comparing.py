@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import views
 from workbench.bench.opened import Opened
 from workbench.errors import InputError
 from workbench.mismatch import KINDS
-from workbench.store import mismatches
+from workbench.store import mismatches, operators
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.bench.opened import Listener
+    from workbench.engines.snapshot import Snapshot
     from workbench.mismatch import KindAges
     from workbench.nightly import SyncResult
     from workbench.pull import PullResult
@@ -57,6 +59,19 @@ class Comparing(Opened):
         """Open mismatches by kind and age, in the classes of `mismatch.age_classes` for the policy's limit; kinds without any are left out."""
         with self.store.read() as tx:
             return mismatches.ages(tx, now=self.clock(), limit=self.policy.honour_within_business_days)
+
+    def snapshot(self, folder: str | Path) -> Snapshot:
+        """Write what a comparison by an engine needs (`workbench.engines`) to a new folder: Parquet, without names and addresses.
+
+        Raises:
+            NotAllowedError: the operator has no role.
+            InputError: the folder exists or can't be written, or pyarrow is not installed.
+        """
+        from workbench.engines import write
+
+        with self.store.read() as tx:
+            operators.require_any(tx, self.operator, what="a snapshot of the register")
+            return write(tx, Path(folder).absolute(), at=self.clock())
 
     def forecast(self) -> pd.DataFrame:
         """What tonight's sync would do: person_id, record_id, action (unsubscribe_person or opt_out_record), why."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workbench.cli.output import FormatOption, emit
+from workbench.cli.output import Form, FormatOption, emit
 from workbench.cli.session import FINE, code, opened
 from workbench.cli.talk import say, sentence
 from workbench.counted import counted
@@ -22,11 +23,17 @@ def add_to(app: typer.Typer) -> None:
         app.command(command.__name__)(command)
 
 
-def mismatches(
+def mismatches(  # noqa: PLR0917 - the options of one command
     ctx: typer.Context,
     kind: Annotated[str | None, typer.Option("--kind", help="Only this kind.")] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask Salesforce first for what changed.")] = False,
     resolved: Annotated[bool, typer.Option("--resolved", help="Those that were resolved, instead.")] = False,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="Compare a snapshot there: duckdb://, spark://local[2], spark://HOST:PORT.")
+    ] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option("--snapshot", help="The folder that `store snapshot` wrote; for --engine.")
+    ] = None,
     form: FormatOption = "table",
 ) -> int:
     """List where both sides disagree. Exit code 1 when they do."""
@@ -34,6 +41,13 @@ def mismatches(
 
     if kind is not None and kind not in KINDS:
         raise InputError("there is no such kind of mismatch", f"Kinds: {', '.join(KINDS)}.")
+    if engine is not None or snapshot is not None:
+        if engine is None or snapshot is None or refresh or resolved:
+            raise InputError(
+                "an engine compares a snapshot, as it was written",
+                "Give --engine and --snapshot, without --refresh and --resolved.",
+            )
+        return _elsewhere(engine, snapshot, kind, form)
     with opened(ctx) as wb:
         found = wb.mismatches(kind, refresh=refresh, resolved=resolved)
     emit(found, form, columns=LISTED)
@@ -44,6 +58,23 @@ def mismatches(
     open_ones = f"{counted(len(found), 'open mismatch', 'open mismatches')}."
     say(open_ones if len(found) else f"{none}, as far as the last snapshot tells.")
     return code(len(found))
+
+
+def _elsewhere(engine: str, snapshot: Path, kind: str | None, form: Form) -> int:
+    """What an engine finds in a snapshot: how many of each kind, or who and what of one. Needs no workspace."""
+    from workbench import engines
+
+    at = engines.read(snapshot).at
+    if kind is None:
+        counts = engines.counts(engine, snapshot)
+        number = sum(counts.values())
+        emit([{"kind": name, "found": count} for name, count in counts.items()], form)
+    else:
+        rows = engines.findings(engine, snapshot, [kind])[kind]
+        number = len(rows)
+        emit([{"kind": kind, "person_id": person_id, "record_id": record_id} for person_id, record_id in rows], form)
+    say(f"{counted(number, 'mismatch', 'mismatches')} in the snapshot of {at:%Y-%m-%d %H:%M} UTC.")
+    return code(number)
 
 
 def forecast(ctx: typer.Context, form: FormatOption = "table") -> int:

@@ -10,6 +10,7 @@ import typer
 from workbench.cli.output import write
 from workbench.cli.session import FINE, Session, code, opened
 from workbench.cli.talk import say
+from workbench.counted import counted
 
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -28,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     store.command("upgrade")(upgrade)
     store.command("copy")(copy)
     store.command("roles")(roles)
+    store.command("snapshot")(snapshot)
     app.add_typer(store, name="store")
 
 
@@ -163,4 +165,19 @@ def roles(ctx: typer.Context) -> int:
         write(f"{role}\t{table}\t{what}\n")
     made = sorted({role for role, _, _ in granted})
     say(f"{len(made)} roles have {len(granted)} grants. Make each operator's login a member of one: {', '.join(made)}.")
+    return FINE
+
+
+def snapshot(
+    ctx: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for its files.")],
+) -> int:
+    """Write what an engine needs to compare both sides. Parquet files without names and addresses; see `mismatches --engine`."""
+    with opened(ctx) as wb:
+        made = wb.snapshot(directory)
+    for name, rows in made.rows.items():
+        write(f"{name}\t{rows}\n")
+    say(
+        f"{counted(sum(made.rows.values()), 'row')} were written. Compare them: `workbench mismatches --engine duckdb:// --snapshot DIR`."
+    )
     return FINE

@@ -391,6 +391,18 @@ def _relink(tx: Transaction, person_ids: Sequence[str] | None) -> None:
         tx.execute(sa.insert(_l).from_select(["person_id", "record_id", "how"], new.where(~known).distinct()))
 
 
+def links() -> sa.CompoundSelect[Any]:
+    """(person_id, record_id, how): every link as `relink` would make it, from people, stored ids and records alone."""
+    by_id = sa.union(_by_id(), _by_account(), _by_heir()).cte("by_id")
+    same = _by_address()
+    other = sa.exists().where(by_id.c.person_id == _p.c.person_id, by_id.c.record_id == _r.c.record_id).correlate(_p, _r)
+    how = sa.literal("address", sa.Text).label("how")
+    return sa.union_all(
+        sa.select(by_id.c.person_id, by_id.c.record_id, sa.literal("id", sa.Text).label("how")),
+        same.add_columns(how).where(~other),
+    )
+
+
 def _by_id() -> sa.Select[Any]:
     query = sa.select(_p.c.person_id, _r.c.record_id).join_from(_p, _ids, _ids.c.person_id == _p.c.person_id)
     return query.join(_r, _r.c.record_id == _ids.c.record_id).where(_p.c.erased_at.is_(None))

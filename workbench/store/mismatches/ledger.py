@@ -167,8 +167,13 @@ def _seen_now(tx: Transaction, own: Collection[str], *, few: bool, part: bool, l
     SEEN.drop(tx, checkfirst=False)
 
 
+def queries(own: Collection[str]) -> tuple[sa.Select[Any], ...]:
+    """Every query about mismatches, each with the columns `COLUMNS`; ``own`` are the org users that we log in as."""
+    return (*_plain_queries(), status.cleared_by_others(own), status.relapse(own))
+
+
 def _see(tx: Transaction, own: Collection[str]) -> None:
-    for query in (*_plain_queries(), status.cleared_by_others(own), status.relapse(own)):
+    for query in queries(own):
         columns = [query.selected_columns[name] for name in COLUMNS]
         tx.execute(sa.insert(SEEN).from_select(COLUMNS, query.with_only_columns(*columns)))
 

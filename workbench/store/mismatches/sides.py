@@ -35,6 +35,19 @@ def _truncate(element: Any, compiler: Any, **kw: Any) -> str:
     return f"date_trunc('second', {compiler.process(element.clauses, **kw)})"
 
 
+class since_opted_out(FunctionElement[datetime]):  # noqa: N801 - the same
+    """When a record was last opted out; where it is a column of the record already (`portable`), that column."""
+
+    type = s.Instant()
+    inherit_cache = True
+
+
+@compiles(since_opted_out)
+def _worked_out(element: Any, compiler: Any, **kw: Any) -> str:
+    _, expression = element.clauses
+    return str(compiler.process(expression, **kw))
+
+
 Record = sa.FromClause
 """`org_record`, or an alias of it."""
 record = s.org_record
@@ -69,7 +82,8 @@ def opted_out_at(r: Record) -> sa.ColumnElement[datetime]:
     is_set = sa.cast(field.c.value, sa.Text).in_(("1", "true"))  # a JSON true, as SQLite and as PostgreSQL write it
     untold = sa.exists(sa.select(field.c.key).where(is_set, ~sa.exists(told.where(h.c.field == field.c.key).correlate(r, field))))
     newest = told.with_only_columns(sa.func.max(h.c.at)).correlate(r).scalar_subquery()
-    return sa.func.coalesce(sa.case((untold.correlate(r), sa.null()), else_=newest), r.c.last_modified_date)
+    since = sa.func.coalesce(sa.case((untold.correlate(r), sa.null()), else_=newest), r.c.last_modified_date)
+    return since_opted_out(r.c.record_id, since)
 
 
 def unsubscribed_since(person: sa.FromClause) -> sa.ColumnElement[datetime]:

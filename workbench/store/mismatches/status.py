@@ -52,8 +52,8 @@ def _new_opt_outs(done: sa.CTE) -> sa.Select[Any]:
     """
     r = record
     after = (r.c.system_modstamp >= whole_second(done.c.done_at)) | (opted_out_at(r) >= whole_second(done.c.done_at))
-    cleared = sa.exists().where(intent.c.person_id == done.c.person_id, intent.c.state == "DONE", _was_verified(r))
-    after |= cleared.correlate(done, r)
+    cleared = sa.exists().where(intent.c.person_id == link.c.person_id, intent.c.state == "DONE", _was_verified(r))
+    after |= cleared.correlate(link, r)  # the link's person, not `done`'s: Spark looks only one query upwards
     found = sa.select(r.c.record_id).join_from(link, r, r.c.record_id == link.c.record_id)
     return found.where(link.c.person_id == done.c.person_id, live(r), r.c.opted_out, after).correlate(done)
 
