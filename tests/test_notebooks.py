@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from nbformat.sign import NotebookNotary
 from notebook_run import NOTEBOOKS, ROOT, compare, seeded
 
 from workbench import Workbench, lab
+from workbench.errors import WorkspaceError
 
 NAMES = ["00-start-here", "01-review-unsubscribed", "02-batch-resubscribe", "03-mismatches", "04-audit-trail"]
 LARGEST = 60_000  # bytes
@@ -96,6 +98,22 @@ def test_a_notebook_runs_on_a_new_workspace_too(path, tmp_path, monkeypatch):
             exec("".join(cell["source"]), names)
         assert repr(names["panel"]).endswith("Run all cells to open it.")
         names["wb"].close()
+
+
+def test_a_workspace_that_cant_be_opened_is_two_sentences_in_a_notebook_too(tmp_path):
+    cell = f"from workbench import Workbench; wb = Workbench.open({str(tmp_path)!r})"
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", cell],
+        env={**os.environ, "IPYTHONDIR": str(tmp_path / "ipython")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    with pytest.raises(WorkspaceError) as raised:
+        Workbench.open(tmp_path)
+    shown = (done.stdout + done.stderr).strip().splitlines()
+    assert shown[-2:] == [f"{str(raised.value)[0].upper()}{str(raised.value)[1:]}.", raised.value.advice]
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.fixture

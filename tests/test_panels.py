@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import ipywidgets as widgets
 import pandas as pd
 import pytest
 from panel_workspace import FORMULA, HOSTILE, NOW, opened
 
 from workbench import panels
+from workbench.bench import Workbench
 from workbench.errors import InputError
 from workbench.panels import handover, uploads, wording
 from workbench.panels.batch import BatchPanel
 from workbench.panels.consent import moment
 from workbench.panels.frame import banner_html
 from workbench.panels.work import Ended, Work, time_left
+from workbench.settings import Operator
 
 ALL = (panels.StartPanel, panels.ReviewPanel, panels.BatchPanel, panels.MismatchPanel, panels.TrailPanel)
 CONSENTED = "2026-10-20 14:05:00 +02:00"
@@ -204,7 +208,9 @@ def test_filters_narrow_and_can_be_cleared(review):
     assert 0 < view["count"] < 30
     assert {row[4] for row in view["rows"]} == {"manual"}
     assert view["caption"].endswith("unsubscribed people fit the filters; times in UTC")
-    assert send(review, act="filter", filters={"text": "nobody at all"})["empty"] == "Nobody fits these filters."
+    assert send(review, act="filter", filters={"text": "nobody at all"})["empty"].startswith(
+        "Nobody fits these filters. Press Clear filters"
+    )
     assert send(review, act="clear_filters")["count"] == 117
 
 
@@ -290,7 +296,7 @@ def test_the_card_tells_both_systems(review):
     assert "<desc" in html
     assert "Salesforce: opted out 2026-05-04, now opted out." in html
     assert "Salesforce records" in html
-    assert "No consent is on file." in html
+    assert "No consent is on file. It is recorded in" in html
     assert "unsubscribed (clicked link" in html
 
 
@@ -395,7 +401,10 @@ def test_a_table_escapes_everything_and_says_when_it_is_cut():
     assert tags(html).isdisjoint({"img", "b"})
     assert "the first 2 of 3 rows" in html
     assert "2026-11-02 12:00" in html
-    assert wording.table(frame.iloc[:0], {"a": "A"}, caption="", empty="<none>") == "<p>&lt;none&gt;</p>"
+    assert (
+        wording.table(frame.iloc[:0], {"a": "A"}, caption="", empty="<none>")
+        == '<p class="cw-state cw-state-empty">&lt;none&gt;</p>'
+    )
 
 
 # -- long work -------------------------------------------------------------------------------------------------------------------
@@ -600,3 +609,113 @@ def test_the_auditors_export_is_written_beside_the_notebooks(own):
     assert panel.status.tone == "done", panel.status.sentence
     (folder,) = (wb.workspace / "notebooks" / "exports").glob("trail-*")
     assert len(list(folder.iterdir())) > 3
+
+
+# -- nothing there, nothing to be shown, nothing to be changed ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def new(tmp_path, monkeypatch):
+    """A workspace in which nothing has happened yet."""
+    monkeypatch.setenv("WORKBENCH_NO_KEYRING", "1")
+    with Workbench.init(tmp_path / "new") as made:
+        yield made
+
+
+def named(wb: Workbench, name: str, *roles: str) -> Workbench:
+    """The same workspace with somebody else at the keyboard."""
+    for role in roles:
+        wb.grant(name, role)
+    return Workbench(wb.settings, Operator(name=name, auth="os-user"))
+
+
+def pressable(widget) -> set[str]:
+    own = {widget.description} if isinstance(widget, widgets.Button) and not widget.disabled else set()
+    return own.union(*(pressable(child) for child in getattr(widget, "children", ())))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_where_there_is_nothing_a_panel_says_what_to_do_next(new, kind):
+    panel = kind(new)
+    empty = re.findall('cw-state-empty">(.*?)</p>', texts(panel.box))
+    if kind is panels.ReviewPanel:
+        empty = [panel.grid.widget.view["empty"]]
+    assert empty
+    assert [sentence for sentence in empty if not re.search(r"Press|Choose|Run|Fill|Import|propose one", sentence)] == []
+    assert "cw-state-failed" not in texts(panel.box)
+    assert "cw-state-limits" not in texts(panel.box), "an administrator may do everything"
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_register_that_cant_be_read_is_said_in_the_panels_place_until_it_can(new, kind):
+    away = new.workspace / "away"
+    register = next(new.workspace.glob("*.db"))
+    new.store.close()
+    register.rename(away)
+    register.write_bytes(b"this is no register at all, " * 100)
+    for beside in new.workspace.glob("*.db-*"):
+        beside.unlink()
+    panel = kind(new)
+    assert "This screen can&#x27;t be shown now." in texts(panel.box)
+    assert panel.status.tone == "failed"
+    assert panel.status.advice
+    assert "Traceback" not in texts(panel.box)
+    assert pressable(panel.box) == {"Try again"}
+    new.store.close()
+    register.unlink()
+    away.rename(register)
+    again = next(
+        child for row in panel.box.children for child in getattr(row, "children", ()) if isinstance(child, widgets.Button)
+    )
+    again.click()
+    assert "cw-state-failed" not in texts(panel.box)
+    assert panel.status.tone != "failed"
+
+
+def test_a_defect_in_a_panel_is_no_traceback_either(wb, monkeypatch):
+    monkeypatch.setattr(panels.StartPanel, "show", lambda _self: 1 / 0)
+    panel = panels.StartPanel(wb)
+    assert panel.status.sentence == "The workbench itself made a mistake (ZeroDivisionError)."
+    assert pressable(panel.box) == {"Try again"}
+
+
+ADMINS_BUTTONS = {
+    panels.BatchPanel: {"Approve", "Run", "Resume", "Undo batch"},
+    panels.MismatchPanel: {"Opt out the other side now"},
+    panels.TrailPanel: {"New checkpoint"},
+    panels.StartPanel: set(),
+    panels.ReviewPanel: set(),
+}
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_an_analyst_reads_what_an_administrator_does_and_cant_press_it(new, kind):
+    everything = pressable(kind(new).box)
+    assert everything >= ADMINS_BUTTONS[kind]
+    with named(new, "bea", "analyst") as analyst:
+        panel = kind(analyst)
+        assert pressable(panel.box) == everything - ADMINS_BUTTONS[kind]
+        assert ("You are here as analyst." in texts(panel.box)) == bool(ADMINS_BUTTONS[kind])
+        assert panel.status.tone != "failed"
+
+
+@pytest.mark.parametrize(
+    ("role", "sentence"), [("auditor", "You are here as auditor."), ("", "You have no role in this workspace.")]
+)
+def test_who_may_only_look_is_told_so_on_every_panel(new, role, sentence):
+    with named(new, "cora", *([role] if role else [])) as visitor:
+        for kind in ALL:
+            assert sentence in texts(kind(visitor).box)
+        assert {"Propose", "Record consent", "Import consents", "Check"}.isdisjoint(pressable(panels.BatchPanel(visitor).box))
+        assert ("Run report" in pressable(panels.TrailPanel(visitor).box)) == bool(role)
+        assert ("Export for auditor" in pressable(panels.TrailPanel(visitor).box)) == bool(role)
+
+
+def test_a_reserved_button_says_whose_it_is_and_stays_so_after_long_work(new):
+    with named(new, "bea", "analyst") as analyst:
+        panel = panels.MismatchPanel(analyst)
+        assert panel._sync.tooltip == "Reserved for: admin"
+        panel.dry_run()
+        panel.wait()
+        assert panel._sync.disabled
+        assert not panel._dry.disabled

@@ -21,6 +21,11 @@ class WorkbenchError(Exception):
         super().__init__(sentence)
         self.advice = advice or self.default_advice
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback: both sentences (IPython asks for it)."""
+        sentence = str(self)
+        return [f"{sentence[:1].upper()}{sentence[1:]}{'' if sentence.endswith(('.', '!', '?')) else '.'}", self.advice]
+
 
 class WorkspaceError(WorkbenchError):
     """No workspace, a second one, or one that can't be read."""

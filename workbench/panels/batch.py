@@ -10,10 +10,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from workbench.panels.consent import ConsentStep
-from workbench.panels.frame import Panel
+from workbench.panels.frame import ADMIN, WORKING, Panel
 from workbench.panels.language import N_, _, ngettext, told, word
 from workbench.panels.picking import PeopleStep
-from workbench.panels.wording import bullets, heading, paragraph, people, plain_time, spoken, table
+from workbench.panels.wording import bullets, heading, paragraph, people, plain_time, spoken, state, table
 
 STEPS = (N_("1 People"), N_("2 Consent"), N_("3 Check"), N_("4 Approve"), N_("5 Run"), N_("6 Result"))
 PEOPLE, CONSENT, CHECK, APPROVE, RUN, RESULT = range(6)
@@ -56,6 +56,7 @@ class BatchPanel(Panel):
     """People, consent, check, approve, run, result; an earlier batch can be opened again at any step."""
 
     purpose = "whom may we mail again, and how is it recorded."
+    limits = N_("Choose people, record their consent, check and propose; an administrator approves and runs the batch.")
 
     def body(self) -> Sequence[Any]:
         """The batch that is looked at, and the six steps."""
@@ -68,6 +69,8 @@ class BatchPanel(Panel):
         self.consent_step = ConsentStep(
             self.wb, button=self.button, start=self.start, say=self.say, chosen=lambda: self.people_step.frame
         )
+        self.reserve(WORKING, self._check, self._propose, self._cancel, *self.consent_step.buttons)
+        self.reserve(ADMIN, self._approve, self._run, self._resume, self._undo)
         self.reason = widgets.Dropdown(
             description=_("Reason"), options=[(word(text), code) for code, text in self.wb.policy.reasons.items()]
         )
@@ -75,7 +78,7 @@ class BatchPanel(Panel):
         self.picked.observe(lambda change: self.attempt(lambda: self._picked(change["new"])), names="value")
         self._check_view, self._approve_view, self._run_view, self._result_view = (widgets.HTML() for _view in range(4))
         self.tabs = widgets.Tab(children=[widgets.VBox(step) for step in self._steps()], titles=tuple(_(step) for step in STEPS))
-        self.attempt(self._list_batches)
+        self._list_batches()
         self.attempt(self._begin)
         return [self.picked, self.tabs]
 
@@ -161,7 +164,7 @@ class BatchPanel(Panel):
         self._batch_id = batch_id
         if not batch_id:
             self._digest = ""
-            nothing = paragraph(_("No batch yet: propose one in step 3, or choose an earlier one above."))
+            nothing = state("empty", "", _("No batch yet: propose one in step 3, or choose an earlier one above."))
             self._approve_view.value = self._run_view.value = self._result_view.value = nothing
             return
         plan = self.wb.plan(batch_id)
@@ -181,7 +184,7 @@ class BatchPanel(Panel):
                 worklist,
                 WORKLIST,
                 caption=_("Clear these people's boxes in Sales Connect"),
-                empty=_("Nobody was resubscribed."),
+                empty=_("Nobody was resubscribed by this batch, so there is nothing to do in Sales Connect."),
                 spell=("reason",),
             )
             + heading(_("Trail entries"))

@@ -74,6 +74,7 @@ class ConsentStep:
         self.table_file = uploads.field(_("Consents (CSV)"), accept=".csv,text/csv")
         self._record = button(_("Record consent"), self.record, main=True)
         self._import = button(_("Import consents"), self.take_file)
+        self.buttons = (self._record, self._import)
         self._shown = widgets.HTML()
         self.looked_at = widgets.HTML()
         self.evidence.observe(lambda _change: self._look(), "value")
@@ -105,7 +106,9 @@ class ConsentStep:
             mine,
             SHOWN,
             caption=ngettext("{number} consent", "{number} consents", len(mine)),
-            empty=_("No consent is on file for them."),
+            empty=_(
+                "No consent is on file for them. Fill in the form above and press Record consent, or import a CSV of consents."
+            ),
             spell=("method", "state", "purpose"),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ import traitlets
 from workbench.bench import Workbench
 from workbench.errors import WorkbenchError
 from workbench.panels.language import N_, _, speak, spoken_language, told
-from workbench.panels.wording import bullets
+from workbench.panels.wording import bullets, state
 from workbench.panels.work import Ended, Task, Work, time_left
 
 HERE = Path(__file__).parent
@@ -34,6 +34,11 @@ TONES = {
     "refused": N_("Refused:"),
     "failed": N_("Not done:"),
 }
+
+
+ADMIN = frozenset({"admin"})
+WORKING = frozenset({"analyst", "admin"})
+"""Roles that buttons are reserved for."""
 
 
 class StatusLine(anywidget.AnyWidget):
@@ -70,6 +75,8 @@ class Panel:
     """One screen over a Workbench: banner, body, status line. Subclasses lay out the body and call the Workbench."""
 
     purpose: ClassVar[str] = ""
+    limits: ClassVar[str] = ""
+    """What an analyst can do here and what is left to an administrator, in one sentence; "" where that is nothing."""
 
     def __init__(self, wb: Workbench) -> None:
         """Build the panel and show it filled."""
@@ -80,9 +87,21 @@ class Panel:
         self._work = Work(on_progress=self._on_progress, on_end=self._on_end)
         self._then: Callable[[Any], None] = lambda _: None
         self._resting: list[Any] = []
-        self.show_banner()
-        self.box = widgets.VBox([self.banner, *self.body(), self.status])
+        self.box = widgets.VBox([])
         self.box.add_class("cw-panel")
+        self._build()
+
+    def _build(self) -> None:
+        """Fill the panel; where that fails it says so in its place, with a button to try again."""
+        self.show_banner()
+        try:
+            filled = self.body()
+        except Exception as error:  # noqa: BLE001 - an operator must not see a traceback
+            self.fail(error)
+            sentence = f"{self.status.sentence} {self.status.advice}".strip()
+            notice = state("failed", _("This screen can't be shown now."), sentence)
+            filled = [widgets.HTML(notice), widgets.HBox([self.button(_("Try again"), self._build)])]
+        self.box.children = [self.banner, *filled, self.status]
 
     def body(self) -> Sequence[Any]:
         """The widgets between banner and status line."""
@@ -101,9 +120,23 @@ class Panel:
     def show_banner(self) -> None:
         """Say again where we are, who is at the keyboard, and what is paused or broken."""
         try:
-            self.banner.value = banner_html(self.wb.banner())
+            banner = self.wb.banner()
+            self.banner.value = banner_html(banner) + self._about_roles(frozenset(banner.roles))
         except WorkbenchError as error:
             self.banner.value = f'<div class="cw-banner">{escape(_told(error))}</div>'
+
+    def _about_roles(self, roles: frozenset[str]) -> str:
+        """What whoever is at the keyboard can't do here, and who can; nothing for an administrator."""
+        if "admin" in roles or ("analyst" in roles and not self.limits):
+            return ""
+        if "analyst" in roles:
+            return state("limits", _("You are here as analyst."), _(self.limits))
+        if "auditor" in roles:
+            return state(
+                "limits", _("You are here as auditor."), _("Look at everything, verify and export it; nothing can be changed.")
+            )
+        grant = _("An administrator gives you one with `workbench operator grant`; until then you can look around.")
+        return state("limits", _("You have no role in this workspace."), grant)
 
     def say(self, tone: str, sentence: str, advice: str = "") -> None:
         """Put one sentence into the status line."""
@@ -133,6 +166,13 @@ class Panel:
         made = widgets.Button(description=label, tooltip=hint or label, button_style="primary" if main else "")
         made.on_click(lambda _: self.attempt(action))
         return made
+
+    def reserve(self, roles: Collection[str], *buttons: Any) -> None:
+        """Let nobody press these buttons who holds none of the roles; pointing at one says whose they are."""
+        if not self.wb.roles & set(roles):
+            whose = _("Reserved for: {roles}", roles=", ".join(_(ROLES[role]) for role in ROLES if role in roles))
+            for button in buttons:
+                button.disabled, button.tooltip = True, whose
 
     # -- long work -------------------------------------------------------------------------------------------------------------
 

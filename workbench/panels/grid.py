@@ -40,6 +40,7 @@ COLUMNS = {
 }
 SORTS = {"email": "email", "name": "last_name", "company": "company", "unsubscribed_at": "unsubscribed_at"}
 NUMBERS = ("records", "mismatches", "consents")
+NOBODY = N_("Nobody is unsubscribed. Import people with `workbench import`, or press Refresh from Salesforce in 03-mismatches.")
 SALESFORCE = ("opted_out", "opted_in", "no_record")
 FRAME_COLUMNS = (
     "person_id", "email", "first_name", "last_name", "company", "unsubscribed_at", "source",
@@ -346,7 +347,7 @@ class PeopleGrid:
             "chosen_text": _("{number} selected", number=self.selected_count),
             "caption": self._caption(count),
             "where": _("Rows {first} to {last} of {count}", first=self._start + 1, last=last, count=count) if page.rows else "",
-            "empty": _("Nobody fits these filters.") if self.filters else _("Nobody is unsubscribed."),
+            "empty": _("Nobody fits these filters. Press Clear filters to see everybody.") if self.filters else _(NOBODY),
             "has_next": page.has_next,
             "has_previous": page.has_previous,
         }

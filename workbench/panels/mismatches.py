@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench.mismatch import KINDS
 from workbench.panels import handover
-from workbench.panels.frame import Panel
+from workbench.panels.frame import ADMIN, Panel
 from workbench.panels.language import N_, _, ngettext, told
 from workbench.panels.start import notebook_link
 from workbench.panels.wording import heading, paragraph, people, spoken, table
@@ -42,9 +42,13 @@ class MismatchPanel(Panel):
     """Counts by kind with their age, the rows, tonight's forecast, and what can be done now."""
 
     purpose = "where register and Salesforce disagree, and since when."
+    limits = N_(
+        "Refresh, compare and hand people on; an administrator opts out the other side at once, or the nightly sync does."
+    )
 
     def body(self) -> Sequence[Any]:
         """Refresh, choose a kind, look at rows and forecast, act."""
+        self.rows = pd.DataFrame()
         kinds = [(_("all kinds"), EVERY_KIND), *((spoken(kind), kind) for kind in KINDS)]
         self.kind = widgets.Dropdown(description=_("Kind"), options=kinds)
         self.kind.observe(lambda _change: self.attempt(self._show_rows), names="value")
@@ -58,12 +62,12 @@ class MismatchPanel(Panel):
             _("Opt out the other side now"), self.sync, hint=_("Run the unsubscribe sync at once; it only ever opts out")
         )
         self._batch = self.button(_("Hand these people to a batch"), self.use_in_batch, hint=_("The people of the rows shown"))
+        self.reserve(ADMIN, self._sync)
         self._busy = [self._refresh, self._dry, self._sync]
         acts = _(
             "Opting out the other side is always safe: it only ever sets opt-outs. Mailing people again takes a batch with their consent."
         )
-        self.rows = self.wb.mismatches()
-        self.attempt(self.show)
+        self.show()
         return [
             widgets.HBox([self._refresh, self.full]), self._counts_view, self.kind, self._rows_view, widgets.HTML(paragraph(acts)),
             widgets.HBox([self._dry, self._sync, self._batch]), self._next, self._forecast_view,
@@ -83,7 +87,7 @@ class MismatchPanel(Panel):
                 counts[list(COUNTS)],
                 COUNTS,
                 caption=_("An opt-out has to be honoured within {limit} business days", limit=limit),
-                empty=_("Register and Salesforce agree."),
+                empty=_("No mismatch is open. Press Refresh from Salesforce to read what changed there since."),
                 spell=("kind",),
                 tell=("means",),
             )
@@ -105,15 +109,16 @@ class MismatchPanel(Panel):
 
     def _show_rows(self, *, quiet: bool = False) -> None:
         self.rows = self.wb.mismatches(self.kind.value or None)
-        self._rows_view.value = heading(_("The rows")) + table(
+        rows = table(
             self.rows,
             ROWS,
             caption=_("{number} open", number=len(self.rows)),
-            empty=_("No open mismatch of this kind."),
+            empty=_("No mismatch of this kind is open. Choose all kinds, or press Refresh from Salesforce."),
             spell=("kind",),
             tell=("detail", "forecast"),
             shown=SHOWN,
         )
+        self._rows_view.value = heading(_("The rows")) + rows if self.kind.value or len(self.rows) else ""
         if not quiet:
             kind = spoken(self.kind.value) if self.kind.value else _("all kinds")
             self.say("done", ngettext("{number} row of {kind}", "{number} rows of {kind}", len(self.rows), kind=kind))
@@ -124,7 +129,7 @@ class MismatchPanel(Panel):
             forecast,
             FORECAST,
             caption=ngettext("{number} write of tonight's sync", "{number} writes of tonight's sync", len(forecast)),
-            empty=_("Tonight's sync has nothing to do."),
+            empty=_("Tonight's sync has nothing to do, as far as Salesforce was read. Press Refresh from Salesforce to be sure."),
             spell=("action",),
             tell=("why",),
             shown=SHOWN,

@@ -104,9 +104,19 @@ def card_html(card: Any, *, now: datetime) -> str:
     label = escape(_("Person card"), quote=True)
     flags, codes = ("opted_out", "is_deleted", "is_converted"), ("method", "state", "purpose")
     records = table(
-        card.records, RECORDS, caption=_("Salesforce records"), empty=_("No Salesforce record is known."), spell=flags
+        card.records,
+        RECORDS,
+        caption=_("Salesforce records"),
+        empty=_("No Salesforce record is known. Refresh from Salesforce in 03-mismatches looks for one by the address."),
+        spell=flags,
     )
-    consents = table(card.consents, CONSENTS, caption=_("Consents on file"), empty=_("No consent is on file."), spell=codes)
+    consents = table(
+        card.consents,
+        CONSENTS,
+        caption=_("Consents on file"),
+        empty=_("No consent is on file. It is recorded in 02-batch-resubscribe, step 2."),
+        spell=codes,
+    )
     history = table(
         _told_history(card.history),
         HISTORY,

@@ -59,6 +59,7 @@ class PeopleStep:
             )
         )
         self.widget = widgets.VBox([widgets.HTML(hint), widgets.HBox([take, self._file]), self._shown])
+        self._show()
 
     @property
     def person_ids(self) -> tuple[str, ...]:
@@ -136,7 +137,7 @@ class PeopleStep:
             self.frame,
             SHOWN,
             caption=_("{people} chosen", people=people(len(self.frame))),
-            empty=_("Nobody is chosen yet."),
+            empty=_("Nobody is chosen yet. Press Take the selection, or upload a CSV of addresses."),
             spell=("source", "salesforce"),
         )
         self._shown.value = chosen + missing

@@ -41,7 +41,7 @@ class StartPanel(Panel):
     def body(self) -> Sequence[Any]:
         """Everything is one page of text and a button to look again."""
         self._page = widgets.HTML()
-        self.attempt(self.show)
+        self.show()
         return [widgets.HBox([self.button(_("Check again"), self._again)]), self._page]
 
     def show(self) -> None:
@@ -64,7 +64,10 @@ class StartPanel(Panel):
 
     def _reports(self) -> str:
         return table(
-            self.wb.reports().head(NEWEST_REPORTS), REPORTS, caption=_("Newest first"), empty=_("No report was issued yet.")
+            self.wb.reports().head(NEWEST_REPORTS),
+            REPORTS,
+            caption=_("Newest first"),
+            empty=_("No report was issued yet. Run one in 04-audit-trail, on the tab Reports."),
         )
 
     def _sum_up(self, levels: list[str]) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from workbench import reports
 from workbench.errors import InputError
 from workbench.panels import spreadsheet
-from workbench.panels.frame import Panel
+from workbench.panels.frame import ADMIN, ROLES, Panel
 from workbench.panels.language import N_, _, ngettext, told, word
 from workbench.panels.wording import bullets, heading, paragraph, spoken, table, titled
 from workbench.said import said
@@ -56,6 +56,7 @@ class TrailPanel(Panel):
     """Filter and verify the trail, hand it to an auditor, prove one person's part, issue reports."""
 
     purpose = "what was done, by whom, and can we prove it."
+    limits = N_("Look, verify, export and run reports; an administrator signs a new checkpoint.")
 
     def body(self) -> Sequence[Any]:
         """Events, proof and reports, one tab each."""
@@ -63,9 +64,9 @@ class TrailPanel(Panel):
         self.events = pd.DataFrame()
         steps = [self._events_tab(), self._proof_tab(), self._reports_tab()]
         self.tabs = widgets.Tab(children=[widgets.VBox(step) for step in steps], titles=(_("Events"), _("Proof"), _("Reports")))
-        self.attempt(self._show_checkpoints)
-        self.attempt(self._show_issued)
-        self.attempt(self.filter)
+        self._show_checkpoints()
+        self._show_issued()
+        self.filter()
         return [self.tabs]
 
     # -- events ----------------------------------------------------------------------------------------------------------------
@@ -95,7 +96,12 @@ class TrailPanel(Panel):
         newest = self.events.iloc[::-1]
         newest = newest.assign(payload=[_short(text) for text in newest["payload"]])
         self._events_view.value = table(
-            newest, EVENTS, caption=_("Newest first"), empty=_("No event fits."), spell=("action",), shown=SHOWN
+            newest,
+            EVENTS,
+            caption=_("Newest first"),
+            empty=_("No event fits. Press Clear filters to see the newest of everybody."),
+            spell=("action",),
+            shown=SHOWN,
         )
         many = len(self.events) == NEWEST
         if many:
@@ -125,6 +131,8 @@ class TrailPanel(Panel):
         )
         self._checkpoint = self.button(_("New checkpoint"), self.checkpoint, hint=_("Sign the trail as it stands"))
         one = self.button(_("Show proof"), self.prove, hint=_("That this one person's events are on the trail"))
+        self.reserve(ADMIN, self._checkpoint)
+        self.reserve(ROLES, self._export)
         buttons = widgets.HBox([self._verify, self._checkpoint, self._export])
         return [buttons, self._verdict_view, self._checkpoints_view, self.proved, widgets.HBox([one]), self._proof_view]
 
@@ -161,7 +169,10 @@ class TrailPanel(Panel):
     def _show_checkpoints(self) -> None:
         found = self.wb.trail.checkpoints().iloc[::-1].head(NEWEST_CHECKPOINTS)
         self._checkpoints_view.value = table(
-            found, CHECKPOINTS, caption=_("Newest checkpoints"), empty=_("No checkpoint was signed yet.")
+            found,
+            CHECKPOINTS,
+            caption=_("Newest checkpoints"),
+            empty=_("No checkpoint was signed yet. Press New checkpoint to sign the trail as it stands."),
         )
 
     def export(self) -> None:
@@ -216,6 +227,7 @@ class TrailPanel(Panel):
         self.report.observe(lambda _change: self._show_fields(), names="value")
         self._fields_box = widgets.VBox([])
         self._run_report = self.button(_("Run report"), self.run_report, main=True)
+        self.reserve(ROLES, self._run_report)
         self._show_fields()
         return [self.report, self._fields_box, widgets.HBox([self._run_report]), self._report_view, self._issued_view]
 
@@ -258,7 +270,7 @@ class TrailPanel(Panel):
     def _show_issued(self) -> None:
         found = self.wb.reports()
         self._issued_view.value = heading(_("Issued reports")) + table(
-            found, ISSUED, caption=_("Newest first"), empty=_("No report was issued yet.")
+            found, ISSUED, caption=_("Newest first"), empty=_("No report was issued yet. Choose one above and press Run report.")
         )
 
 

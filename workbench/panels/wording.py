@@ -131,7 +131,7 @@ def table(
     """
     present = [name for name in columns if name in frame.columns]
     if frame.empty:
-        return paragraph(empty or _("Nothing."))
+        return state("empty", "", empty or _("Nothing."))
     head = "".join(f'<th scope="col">{escape(word(columns[name]))}</th>' for name in present)
     said: dict[str, Callable[[str], str]] = (
         dict.fromkeys(spell, _spelt) | dict.fromkeys(tell, told) | dict.fromkeys(ORDINALS, str)
@@ -159,6 +159,12 @@ def _td(value: Any, said: Callable[[str], str] | None) -> str:
 
 def _spelt(codes: str) -> str:
     return ", ".join(spoken(code) for code in codes.split(", "))
+
+
+def state(kind: str, headline: str, sentence: str) -> str:
+    """Why there is less to see or do than elsewhere, and what to do: ``kind`` is empty, failed or limits."""
+    head = f"<strong>{escape(headline)}</strong> " if headline else ""
+    return f'<p class="cw-state cw-state-{kind}">{head}{escape(sentence)}</p>'
 
 
 def heading(text: str) -> str:
