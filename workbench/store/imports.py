@@ -161,7 +161,7 @@ def known_since(tx: Transaction, file_sha256: str, kind: str) -> datetime | None
 
 
 def unindex(tx: Transaction) -> bool:
-    """Drop the indexes of people by which an import looks nobody up, where there is nobody yet; whether it did that.
+    """Drop the indexes of people and their unsubscribes by which an import looks nobody up, where there is nobody yet; whether it did that.
 
     They slow a first filling more than they help it; `index` makes them again at its end. A server's tables keep theirs: dropping one
     would lock out everybody else.
@@ -179,7 +179,10 @@ def index(tx: Transaction) -> None:
         one.create(tx)
 
 
-_NOT_ASKED = tuple(one for one in sorted(s.person.indexes, key=lambda one: str(one.name)) if one.name != "ix_person_email")
+_ASKED = ("ix_person_email", "ix_unsubscribe_person")
+_NOT_ASKED = tuple(
+    one for one in sorted({*s.person.indexes, *s.unsubscribe.indexes}, key=lambda one: str(one.name)) if one.name not in _ASKED
+)
 
 
 def add_people(tx: Transaction, new: Sequence[Person], *, at: datetime) -> None:
