@@ -4,10 +4,10 @@ BIN := .venv/bin
 LAB ?= 1
 PEOPLE ?= 200000
 
-.PHONY: help demo test lab check docs bench soak mutants security clean
+.PHONY: help demo test lab check docs bench bench-grid soak mutants security clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: .venv/installed ## the whole job on invented people and a local Salesforce, in ./demo; then JupyterLab until Ctrl-C (LAB=0: without)
 	@$(BIN)/workbench demo demo $(if $(filter 0,$(LAB)),,--lab)
@@ -47,6 +47,10 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 	@$(BIN)/python tests/bench/pull.py --people $(PEOPLE) --runs 2 --kills 3
 	@$(BIN)/python tests/bench/million.py --people $(PEOPLE)
 	@$(BIN)/python tests/bench/importing.py --people $(PEOPLE) --again
+
+bench-grid: .venv/installed ## the review grid in a real browser at 1,000, 100,000 and a million people, beside other grids
+	@.ci/browser
+	@$(BIN)/python tests/bench/grid.py --rivals
 
 soak: .venv/installed ## the tests marked slow: every kill point and fault; HOURS=1 for an hour of random kills, PAIRS=15000 pairs of crashes
 	@$(BIN)/python tests/fuzzing.py --hours $(or $(HOURS),0.1)
