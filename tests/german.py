@@ -52,6 +52,11 @@ def english_left(panel: Any, *, but: Iterable[str] = ()) -> set[str]:
     return english_in(shown)
 
 
+def without_data(shown: str) -> str:
+    """The text without addresses, ids, commands, names of files and notebooks."""
+    return QUOTED.sub(" ", shown)
+
+
 def english_in(shown: str) -> set[str]:
     """The English words in a text."""
     return words([shown]) & english_words()
