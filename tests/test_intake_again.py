@@ -143,3 +143,50 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert re.search(r"\d+/20001 lines read, about \d+ s left", shown)
     assert "20001/20001 lines read, now looking for mismatches" in shown
+
+
+PREVIEWED = {
+    "people": ("Email ID,Unsubscribed,Fax,Opted Out Why", "jane@example.com,perhaps,1,x", "nonsense,no,1,x", "a@b.example,no"),
+    "unsubscribes": ("Email,Date", "jane@example.com,yesterday", ",2026-10-01", "a@b.example"),
+    "consents": ("Email,Given At,Method", "jane@example.com,2026-10-01,fax", "joe@example.com,yesterday,email", "a@b.example"),
+}
+
+
+@pytest.mark.parametrize("kind", PREVIEWED)
+def test_a_preview_shows_columns_and_problems_and_writes_nothing(tmp_path: Path, kind: str) -> None:
+    here = workspace(tmp_path / "here")
+    file = people_file(tmp_path / "file.csv", *PREVIEWED[kind], *PREVIEWED[kind][1:] * 10)
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    evidence = ["--evidence", str(tmp_path)] if kind == "consents" else []
+    done = command(here, "import", kind, str(file), *evidence, "--preview", "--format", "json")
+    assert done.returncode == 1, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["line"] for row in rows] == list(range(2, 12))
+    assert all(row["problem"] for row in rows[:3])
+    assert rows[0]["email"] == "jane@example.com"
+    assert "This was a preview; nothing was changed." in done.stderr
+    assert "@" not in done.stderr
+    assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
+    if kind == "people":
+        assert "Column 'Email ID': read as email." in done.stderr
+        assert "Column 'Fax': not read." in done.stderr
+        assert "looks as if it told of opt-outs" in done.stderr
+        assert "neither yes nor no" in rows[0]["problem"]
+        assert rows[1]["problem"].startswith("rejected: the e-mail address can't be one")
+        assert rows[2]["problem"] == "rejected: the row has 2 cells, the header has 4"
+
+
+def test_a_preview_uses_the_mapping_of_last_time_and_names_odd_files(tmp_path: Path) -> None:
+    here = workspace(tmp_path / "here")
+    file = people_file(tmp_path / "file.csv", "Kontakt", "jane@example.com")
+    with Workbench.open(here) as wb:
+        with pytest.raises(InputError, match="no column"):
+            wb.preview_import(file, "people")
+        wb.import_people(file, mapping={"email": "Kontakt"})
+        found = wb.preview_import(file, "people")
+        assert found.recalled
+        assert found.fields == (("Kontakt", "email"),)
+        with pytest.raises(InputError, match="no such import"):
+            wb.preview_import(file, "cats")
+        with pytest.raises(InputError, match="holds no rows"):
+            wb.preview_import(people_file(tmp_path / "empty.csv", "Email"), "people")

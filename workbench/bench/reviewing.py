@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from workbench.intake import ImportResult, Named
     from workbench.intake.mappings import Mappings
+    from workbench.intake.preview import Preview
     from workbench.intake.run import Told
     from workbench.views import PersonCard
 
@@ -160,6 +161,19 @@ class Reviewing(Opened):
             **self._intake(append_event=lambda tx, event, person: self._desk.trail.append(tx, event, person_id=person or None)),
         )
         return self._sealed(imported)
+
+    def preview_import(
+        self, file: str | Path, kind: str, *, mapping: Mapping[str, str] | None = None, encoding: str | None = None
+    ) -> Preview:
+        """Which columns of a CSV file of ``people``, ``unsubscribes`` or ``consents`` are read, and its first rows with their problems.
+
+        Raises:
+            InputError: the file can't be read as such a CSV.
+        """
+        from workbench.intake.preview import preview
+
+        given: Any = {"mapping": mapping, "encoding": encoding, "mappings": self._mappings}
+        return preview(Path(file), kind, **given, now=self.clock())
 
     @property
     def _mappings(self) -> Mappings:

@@ -17,8 +17,12 @@ from workbench.cli.filters import pairs
 from workbench.cli.output import FormatOption, emit
 from workbench.cli.session import code, opened
 from workbench.cli.talk import ProgressLine, say
+from workbench.cli.talk import sentence as as_sentence
 from workbench.counted import counted
 from workbench.errors import InputError
+
+if TYPE_CHECKING:
+    from workbench.bench import Workbench
 
 if TYPE_CHECKING:
     pass
@@ -32,6 +36,9 @@ EncodingOption = Annotated[
     str | None, typer.Option("--encoding", metavar="NAME", help="How the file is encoded, such as cp1252 (else UTF-8).")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Read and check everything, change nothing.")]
+PreviewOption = Annotated[
+    bool, typer.Option("--preview", help="Only show how the columns are read, and the first rows with their problems.")
+]
 COUNTS = ("rows", "imported", "updated", "unchanged", "unsubscribed", "rejected")
 
 
@@ -51,10 +58,14 @@ def people(
     mapping: MapOption = None,
     encoding: EncodingOption = None,
     dry_run: DryRunOption = False,
+    preview: PreviewOption = False,
     form: FormatOption = "table",
 ) -> int:
     """Import people. Idempotent, and never erases an opt-out."""
-    given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
+    given: Any = {"mapping": _mapping(mapping), "encoding": encoding}
+    if preview:
+        return _previewed(ctx, lambda wb: wb.preview_import(file, "people", **given), form)
+    given["dry_run"] = dry_run
     return _imported(ctx, lambda wb, **more: wb.import_people(file, **given, **more), form)
 
 
@@ -65,10 +76,14 @@ def unsubscribes(
     mapping: MapOption = None,
     encoding: EncodingOption = None,
     dry_run: DryRunOption = False,
+    preview: PreviewOption = False,
     form: FormatOption = "table",
 ) -> int:
     """Import unsubscribes. Who, when, by which source; only ever adds."""
-    given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
+    given: Any = {"mapping": _mapping(mapping), "encoding": encoding}
+    if preview:
+        return _previewed(ctx, lambda wb: wb.preview_import(file, "unsubscribes", **given), form)
+    given["dry_run"] = dry_run
     return _imported(ctx, lambda wb, **more: wb.import_unsubscribes(file, **given, **more), form)
 
 
@@ -82,10 +97,14 @@ def consents(
     mapping: MapOption = None,
     encoding: EncodingOption = None,
     dry_run: DryRunOption = False,
+    preview: PreviewOption = False,
     form: FormatOption = "table",
 ) -> int:
     """Import consents with their evidence files."""
-    given: Any = {"mapping": _mapping(mapping), "encoding": encoding, "dry_run": dry_run}
+    given: Any = {"mapping": _mapping(mapping), "encoding": encoding}
+    if preview:
+        return _previewed(ctx, lambda wb: wb.preview_import(file, "consents", **given), form)
+    given["dry_run"] = dry_run
     return _imported(ctx, lambda wb, **more: wb.import_consents(file, evidence, **given, **more), form)
 
 
@@ -120,6 +139,19 @@ def _imported(ctx: typer.Context, read: Callable[..., Any], form: Any) -> int:
     if result.dry_run:
         say("This was a dry run; nothing was changed.")
     return code(result.rejected or result.overlooked)
+
+
+def _previewed(ctx: typer.Context, look: Callable[[Workbench], Any], form: Any) -> int:
+    with opened(ctx) as wb, advised():
+        found = look(wb)
+    emit(list(found.rows), form)
+    for column, field in found.fields:
+        say(f"Column {column!r}: {f'read as {field}' if field else 'not read'}.")
+    for sentence in filter(None, (found.recalled, *map(as_sentence, found.problems))):
+        say(sentence)
+    delimiter = {"\t": "a tab"}.get(found.delimiter, repr(found.delimiter))
+    say(f"The file was read as {found.encoding}, its columns divided by {delimiter}. This was a preview; nothing was changed.")
+    return code(found.problems or any(row["problem"] for row in found.rows))
 
 
 def _told(line: ProgressLine) -> Callable[[int, int], None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,7 +63,7 @@ def import_unsubscribes(
         reading = Reading(run.known_since, zone, undated=run.now)
         waiting: list[_Waiting] = []
         for rows in in_chunks(run.rows()):
-            _Chunk(run, [_read(row, found, reading, run.tally) for row in rows], waiting).take_in()
+            _Chunk(run, [read(row, found, reading, run.tally.note) for row in rows], waiting).take_in()
         _complete(run, waiting)
         if run.tally.rejected:
             run.tally.warn("the opt-outs in rejected rows are not in the register; mend these rows and import them")
@@ -144,7 +144,7 @@ class _Chunk:
             self._opt_out(self.roster.add(self._new(row)), row)
             self.run.tally.imported += 1
         else:
-            self.run.reject(row.row, _refusal(row))
+            self.run.reject(row.row, refusal_of(row))
 
     def _apply(self, row: UnsubscribeRow, living: list[Entry]) -> None:
         added = any([self._opt_out(entry, row) for entry in living])  # noqa: C419 - all of them, not the first
@@ -175,7 +175,8 @@ class _Chunk:
         return wanted
 
 
-def _refusal(row: UnsubscribeRow) -> str:
+def refusal_of(row: UnsubscribeRow) -> str:
+    """Why a row that names nobody who is known can't come in."""
     if row.row.reason:
         return row.row.reason
     if row.email_as_given:
@@ -183,7 +184,8 @@ def _refusal(row: UnsubscribeRow) -> str:
     return "nobody in the register has this id" if row.named.external_id else "the row names nobody: no id, no address"
 
 
-def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> UnsubscribeRow:
+def read(row: Row, found: columns.Columns, reading: Reading, note: Callable[[int, str], None]) -> UnsubscribeRow:
+    """What a row says, whoever it means; ``note`` takes its line and a sentence about it."""
     if row.reason:
         return UnsubscribeRow(row, Sought(), "", None)
     person, email = found.read(row.cells, "person"), found.read(row.cells, "email")
@@ -194,7 +196,7 @@ def _read(row: Row, found: columns.Columns, reading: Reading, tally: Tally) -> U
         source=found.read(row.cells, "source"),
         detail=found.read(row.cells, "detail"),
         reading=reading,
-        note=lambda problem: tally.note(row.line, problem),
+        note=lambda problem: note(row.line, problem),
     )
     # Not checked for syntax: an odd address that mail once went to must be able to opt out.
     return UnsubscribeRow(
