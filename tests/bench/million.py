@@ -1,4 +1,4 @@
-"""A register of many people: finding all mismatches, the grid's pages, one unsubscribe by phone; beside pandas on the same file.
+"""A register of many people: finding all mismatches, the grid's pages, the panels' charts, one unsubscribe by phone; beside pandas on the same file.
 
     python tests/bench/million.py [--people 1000000] [--pages 200]
 
@@ -191,6 +191,34 @@ def forecast(file: Path) -> dict[str, Any]:
         return timed(lambda: len(found.forecast(tx)))
 
 
+def charts(file: Path) -> dict[str, Any]:
+    """The charts of the panels that ask about everybody, each drawn five times: the slowest of each, and the bytes of both."""
+    from workbench import pictures
+    from workbench.months import bounds
+    from workbench.store import figures
+    from workbench.store import mismatches as found
+
+    now = datetime.fromisoformat(NOW)
+    months = bounds(now.year, now.month, number=12)
+
+    def ages(tx: Any) -> str:
+        return pictures.mismatch_ages(found.ages(tx, now), limit=10)
+
+    def by_month(tx: Any) -> str:
+        counted = zip(months, figures.by_source(tx, months), figures.resubscribed(tx, months), strict=False)
+        return pictures.unsubscribes_by_month([{"since": at, "resubscribed": n, **span} for at, span, n in counted])
+
+    store, size = store_of(file), 0
+    slowest = {"ages": 0.0, "months": 0.0}
+    for _ in range(5):
+        for name, draw in (("ages", ages), ("months", by_month)):
+            begun = time.perf_counter()
+            with store.read() as tx:
+                size += len(draw(tx))
+            slowest[name] = max(slowest[name], time.perf_counter() - begun)
+    return slowest | {"found": size // 5}
+
+
 def by_pandas(file: Path) -> dict[str, Any]:
     """The core comparison by pandas from the same file."""
     import pandas as pd
@@ -263,6 +291,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "touched_again": touched_again,
     "forecast": forecast,
     "by_pandas": by_pandas,
+    "charts": charts,
 }
 
 
@@ -318,6 +347,10 @@ def measure(people: int, number: int) -> None:
         grid = apart(file, "pages", number)
         at = ", ".join(f"{key} {1000 * grid[key]:.0f} ms" for key in ("median", "p95", "most"))
         _say(f"  {grid['found']} pages of the grid: {at} ({grid['slowest']})")
+        drawn = apart(file, "charts")
+        _say(
+            f"  charts: ages of mismatches {1000 * drawn['ages']:.0f} ms, months {1000 * drawn['months']:.0f} ms, {drawn['found']} bytes"
+        )
 
 
 def _say(line: str) -> None:
