@@ -46,6 +46,7 @@ bench: .venv/installed ## speed and memory: commands, API calls, scratch org, pu
 	@$(BIN)/python tests/bench/trail_cost.py --people 2000
 	@$(BIN)/python tests/bench/pull.py --people $(PEOPLE) --runs 2 --kills 3
 	@$(BIN)/python tests/bench/million.py --people $(PEOPLE)
+	@$(BIN)/python tests/bench/engines.py --people $(PEOPLE) --runs 1
 	@$(BIN)/python tests/bench/importing.py --people $(PEOPLE) --again
 
 bench-grid: .venv/installed ## the review grid in a real browser at 1,000, 100,000 and a million people, beside other grids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from workbench.engines.installed import needs
 from workbench.store.mismatches.portable import HEIR
@@ -27,4 +27,22 @@ def said_in(dialect: Dialect, text: str) -> str:
         clause.set("recursive", False)
         if not clause.expressions:
             clause.pop()
-    return query.sql(dialect=dialect)
+    return str(_branches(query).sql(dialect=dialect))
+
+
+def _branches(query: Any) -> Any:
+    """A join by one of two columns as the union of both joins: engines join by equality, and else hold every row against every other.
+
+    The register's mismatches have no row twice, so that a union, which has none twice either, is the same.
+    """
+    from sqlglot import exp
+
+    for number, join in enumerate(query.args.get("joins") or ()):
+        by = join.args.get("on")
+        if isinstance(by, exp.In) and by.expressions:
+            branches = []
+            for column in by.expressions:
+                branches.append(query.copy())
+                branches[-1].args["joins"][number].set("on", exp.EQ(this=by.this.copy(), expression=column.copy()))
+            return exp.union(*branches, distinct=True)
+    return query

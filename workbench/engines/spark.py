@@ -16,6 +16,8 @@ from workbench.errors import InputError
 
 LOCAL_PARTS = "8"
 """Into how many parts joined rows are shared out on one computer; Spark's own 200 are meant for clusters."""
+LOCAL_MEMORY = "2g"
+"""Of Java on one computer; Spark's own is 1g, of which it keeps a part to itself."""
 
 
 class Spark:
@@ -60,11 +62,15 @@ def begun(snapshot: Snapshot, *, master: str) -> Iterator[Spark]:
         builder = SparkSession.builder.appName("workbench").master(master)
         settings = {"spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC", "spark.log.level": "OFF"}
         if local:
+            here = "127.0.0.1"  # both: what listens here only is not found under the computer's other address
+            settings |= {"spark.driver.bindAddress": here, "spark.driver.host": here}
             settings |= {
                 "spark.local.dir": spill,
                 "spark.sql.shuffle.partitions": LOCAL_PARTS,
-                "spark.driver.bindAddress": "127.0.0.1",
+                "spark.driver.memory": LOCAL_MEMORY,
             }
+            # Spark judges by the packed size what may be given to every thread whole, and ends where it does not fit: it is to sort instead.
+            settings |= {"spark.sql.autoBroadcastJoinThreshold": "-1"}
         for name, value in settings.items():
             builder = builder.config(name, value)
         try:
