@@ -541,6 +541,21 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
+def test_mistakes_are_told_in_german(own: Workbench) -> None:
+    panel = panels.TrailPanel(own)
+    panel.proved.value = "nobody@example.com"
+    panel.attempt(panel.prove)
+    assert panel.status.sentence == "Niemand im Register hat diese Adresse oder Kennung."
+    assert panel.status.advice == "Prüfen Sie die Schreibweise, oder importieren Sie die Person zuerst."
+    panel.report.value = "resubscription-audit"
+    panel.run_report()
+    panel.wait()
+    assert panel.status.sentence == "Der Bericht resubscription-audit braucht die Parameter since, until."
+    batch = panels.BatchPanel(own)
+    batch.people_step._file.value = (upload("other.csv", b"Colour\nred\n"),)
+    assert batch.status.sentence == "Die Datei hat keine Spalte Person ID or Email ID; sie hat Colour."
+
+
 def test_english_that_is_left_is_found(german: Workbench) -> None:
     panel = panels.StartPanel(german)
     assert english_left(panel) == set()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import anchoring, anchors
 from workbench.desk import Desk
 from workbench.errors import NotAllowedError, TrailError
+from workbench.said import said
 from workbench.signing import create_next_signer, keyring_allowed, take_over
 from workbench.store import consents, operators, people, trail_log
 from workbench.store.trail_log import StoredEvent
@@ -73,7 +74,7 @@ class Audit:
         """
         with self._desk.store.read() as tx:
             if "admin" not in operators.roles(tx, self._desk.operator.name):
-                raise NotAllowedError("this needs the role admin")
+                raise NotAllowedError(said("this needs the role admin"))
         trail, place = self._desk.trail, {"keyring_allowed": keyring_allowed()}
         following = create_next_signer(trail.signer.name, self._desk.folder, **place)
         with self._desk.store.write() as tx:
@@ -159,14 +160,14 @@ class Audit:
         with self._desk.store.write() as tx:
             if not trail_log.may_sign(tx):
                 raise NotAllowedError(
-                    "this login's database role signs no checkpoints",
-                    "The sync signs every night; or ask who has the role signer.",
+                    said("this login's database role signs no checkpoints"),
+                    said("The sync signs every night; or ask who has the role signer."),
                 )
             if any(size == trail_log.size(tx) for size, _, _ in trail_log.checkpoints(tx)):
                 self._desk.trail.append(tx, events.CheckpointIdle())
             note = self._desk.trail.checkpoint(tx)
         if note is None:
-            raise TrailError("this trail has no events yet")
+            raise TrailError(said("this trail has no events yet"))
         return note
 
     def _up_to_date(self) -> str:
@@ -247,7 +248,9 @@ class Audit:
         with self._desk.store.read() as tx:
             operators.require_any(tx, self._desk.operator.name, what="an export of the trail")
         if folder.exists():
-            raise TrailError(f"the folder {folder.name} exists already", "Name a folder that does not exist yet.")
+            raise TrailError(
+                said("the folder {name} exists already", name=folder.name), said("Name a folder that does not exist yet.")
+            )
         with self._desk.store.write() as tx:
             digests = consents.all_digests(tx, now=self._desk.clock())
             self._desk.trail.append(tx, events.TrailExported(events=trail_log.size(tx) + 1, evidence=len(digests)))
@@ -277,7 +280,9 @@ class Audit:
         newest = parse_checkpoint(self._up_to_date()).size
         held = [parse_checkpoint(note) for note in known]
         if not held or any(one.origin != self._desk.trail.signer.name or not 0 < one.size <= newest for one in held):
-            raise TrailError("there is no checkpoint of this trail to begin at", "Name a file with checkpoints of this trail.")
+            raise TrailError(
+                said("there is no checkpoint of this trail to begin at"), said("Name a file with checkpoints of this trail.")
+            )
         with self._desk.store.read() as tx:
             rows = [_row(e) for e in trail_log.events(tx)][:newest]
             shown = {e.seq for e in trail_log.events(tx, action=events.KeyRotated.action) if e.seq < newest}

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from workbench.said import kept
+
 
 class WorkbenchError(Exception):
     """Something a person can cause or mend; ends a command with exit code 2.
@@ -15,7 +17,7 @@ class WorkbenchError(Exception):
         advice: what the operator can do about it, one sentence.
     """
 
-    default_advice = "Nothing was changed; correct it and run the same command again."
+    default_advice = kept("Nothing was changed; correct it and run the same command again.")
 
     def __init__(self, sentence: str, advice: str | None = None) -> None:
         super().__init__(sentence)
@@ -30,7 +32,7 @@ class WorkbenchError(Exception):
 class WorkspaceError(WorkbenchError):
     """No workspace, a second one, or one that can't be read."""
 
-    default_advice = "Create one with `workbench init`, or name it with --workspace."
+    default_advice = kept("Create one with `workbench init`, or name it with --workspace.")
 
 
 class SettingsError(WorkbenchError):
@@ -44,7 +46,7 @@ class InputError(WorkbenchError):
 class NotAllowedError(WorkbenchError):
     """The operator at the keyboard may not do this."""
 
-    default_advice = "Ask an administrator; `workbench operator list` names them."
+    default_advice = kept("Ask an administrator; `workbench operator list` names them.")
 
 
 class BatchError(WorkbenchError):

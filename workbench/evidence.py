@@ -20,6 +20,7 @@ from typing import BinaryIO, Literal
 
 from workbench.consent import Evidence
 from workbench.errors import EvidenceError
+from workbench.said import said
 
 LARGEST_BYTES = 50 * 1024 * 1024
 PIECE = 1024 * 1024
@@ -106,7 +107,9 @@ class EvidenceStore:
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
         except OSError:
-            raise EvidenceError(f"the evidence file {sha256} can't be read", "Check the permissions of the folder.") from None
+            raise EvidenceError(
+                said("the evidence file {sha256} can't be read", sha256=sha256), said("Check the permissions of the folder.")
+            ) from None
 
     def open(self, sha256: str) -> BinaryIO:
         """A stored file for reading, after its bytes were checked against its name.
@@ -116,7 +119,10 @@ class EvidenceStore:
         """
         state = self.check(sha256)
         if state != "intact":
-            raise EvidenceError(f"the evidence file {sha256} is {state}", "Restore it from a backup of the evidence folder.")
+            raise EvidenceError(
+                said("the evidence file {sha256} is {state}", sha256=sha256, state=state),
+                said("Restore it from a backup of the evidence folder."),
+            )
         return self.path(sha256).open("rb")
 
     def path(self, sha256: str) -> Path:
@@ -126,26 +132,29 @@ class EvidenceStore:
             EvidenceError: this is no SHA-256.
         """
         if not DIGEST.fullmatch(sha256):
-            raise EvidenceError("an evidence file is named by the 64 hexadecimal digits of its SHA-256")
+            raise EvidenceError(said("an evidence file is named by the 64 hexadecimal digits of its SHA-256"))
         return self.folder / sha256[:2] / sha256
 
     def _read(self, stream: BinaryIO, name: str, copy: BinaryIO | None) -> Evidence:
         digest, size, head = hashlib.sha256(), 0, b""
         while piece := stream.read(PIECE):
             if not isinstance(piece, bytes):
-                raise EvidenceError("evidence has to be handed in as bytes", "Open the file in binary mode.")
+                raise EvidenceError(said("evidence has to be handed in as bytes"), said("Open the file in binary mode."))
             size += len(piece)
             if size > self.largest_bytes:
                 raise EvidenceError(
-                    f"an evidence file is larger than {self.largest_bytes:,} bytes",
-                    f"Hand in a smaller copy of {name}, or raise largest_bytes in [evidence] of workbench.toml.",
+                    said("an evidence file is larger than {largest_bytes} bytes", largest_bytes=self.largest_bytes),
+                    said("Hand in a smaller copy of {name}, or raise largest_bytes in [evidence] of workbench.toml.", name=name),
                 )
             head = (head + piece)[:SNIFFED] if len(head) < SNIFFED else head
             digest.update(piece)
             if copy is not None:
                 copy.write(piece)
         if not size:
-            raise EvidenceError("an evidence file is empty", f"{name} holds no bytes; hand in the file that proves the consent.")
+            raise EvidenceError(
+                said("an evidence file is empty"),
+                said("{name} holds no bytes; hand in the file that proves the consent.", name=name),
+            )
         return Evidence(sha256=digest.hexdigest(), size=size, media_type=media_type(head), original_name=name)
 
     def _keep(self, temporary: Path, sha256: str) -> None:
@@ -203,7 +212,9 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
         return
     path = Path(source)
     if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever, a device never ends
-        raise EvidenceError("evidence has to be a file", f"{name} is a folder or a device; name the file itself.")
+        raise EvidenceError(
+            said("evidence has to be a file"), said("{name} is a folder or a device; name the file itself.", name=name)
+        )
     with path.open("rb") as stream:
         yield stream
 
@@ -214,10 +225,12 @@ def _said_plainly(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise EvidenceError("the disk is full; the evidence was not stored", "Free some space, then try again.") from None
+            raise EvidenceError(
+                said("the disk is full; the evidence was not stored"), said("Free some space, then try again.")
+            ) from None
         raise EvidenceError(
-            f"an evidence file can't be read or stored ({errno.errorcode.get(error.errno or 0, 'I/O error')})",
-            f"Check that {name} exists, and the permissions of it and of the evidence folder.",
+            said("an evidence file can't be read or stored ({code})", code=errno.errorcode.get(error.errno or 0, "I/O error")),
+            said("Check that {name} exists, and the permissions of it and of the evidence folder.", name=name),
         ) from None
 
 

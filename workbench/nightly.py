@@ -94,7 +94,7 @@ def sync(desk: Desk, *, dry_run: bool = False, cap: int | None = None) -> SyncRe
     """
     with desk.store.read() as tx:
         if not dry_run and "admin" not in operators.roles(tx, desk.operator.name):
-            raise NotAllowedError("only an administrator runs the sync")
+            raise NotAllowedError(said("only an administrator runs the sync"))
     pull(desk, within_budget=False)
     if dry_run:
         with desk.store.read() as tx:
@@ -183,8 +183,15 @@ class _Sync:
             now, forecast = self.desk.clock(), mismatches.forecast(tx)
             if len(forecast) > self.cap:
                 raise WorkbenchError(
-                    f"the sync would change {len(forecast)} people and records, more than its cap of {self.cap}; nothing was written",
-                    f"Look at `workbench forecast`; if that is right, run it once with `workbench sync --cap {len(forecast)}`.",
+                    said(
+                        "the sync would change {forecast} people and records, more than its cap of {cap}; nothing was written",
+                        forecast=len(forecast),
+                        cap=self.cap,
+                    ),
+                    said(
+                        "Look at `workbench forecast`; if that is right, run it once with `workbench sync --cap {forecast}`.",
+                        forecast=str(len(forecast)),
+                    ),
                 )
             concerned = sorted(_concerned(tx, forecast))
             self.held = frozenset(leases.take(tx, concerned, holder=self.holder, now=now, lasting=LEASE))

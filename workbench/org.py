@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar, overload
 
 from workbench.errors import WorkbenchError
 from workbench.person import normalize_address
+from workbench.said import kept
 
 T = TypeVar("T")
 OBJECTS = ("Lead", "Contact")
@@ -341,7 +342,7 @@ class Org(Protocol):
 class OrgError(WorkbenchError):
     """Salesforce could not be asked or said no; the text holds status, code and ids, never a reply body."""
 
-    default_advice = "Nothing was lost; run the same command again, or `workbench org check` to see what is wrong."
+    default_advice = kept("Nothing was lost; run the same command again, or `workbench org check` to see what is wrong.")
     pauses = True
     """Whether a batch waits for a person to resume it."""
 
@@ -349,25 +350,25 @@ class OrgError(WorkbenchError):
 class OrgUnreachableError(OrgError):
     """No connection, a timeout, a 5xx or an answer that isn't Salesforce's, after the allowed retries."""
 
-    default_advice = "Check the address and the network, then run the same command again (`batch resume` for a batch)."
+    default_advice = kept("Check the address and the network, then run the same command again (`batch resume` for a batch).")
 
 
 class OrgAuthenticationError(OrgError):
     """The credentials were not accepted, or expired and a new login did not help."""
 
-    default_advice = "Log in again with `workbench org login`."
+    default_advice = kept("Log in again with `workbench org login`.")
 
 
 class OrgQuotaError(OrgError):
     """The org's daily API calls are used up, or too many long calls run at once."""
 
-    default_advice = "Wait for the org's limit to recover, then resume."
+    default_advice = kept("Wait for the org's limit to recover, then resume.")
 
 
 class OrgPermissionError(OrgError):
     """The user lacks access to an object or field: field-level security, or the field does not exist."""
 
-    default_advice = "Have an administrator give the integration user read and edit access to the opt-out field."
+    default_advice = kept("Have an administrator give the integration user read and edit access to the opt-out field.")
 
 
 class OrgRefusedError(OrgError):
@@ -377,4 +378,4 @@ class OrgRefusedError(OrgError):
 class OrgNotAllowedError(OrgError):
     """A request would have left for a host that this workspace is not bound to; it was not sent."""
 
-    default_advice = "Check [org] in workbench.toml; a demo or test workspace only ever speaks to 127.0.0.1."
+    default_advice = kept("Check [org] in workbench.toml; a demo or test workspace only ever speaks to 127.0.0.1.")

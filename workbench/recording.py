@@ -13,6 +13,7 @@ from workbench.errors import EvidenceError, InputError
 from workbench.evidence import EvidenceStore
 from workbench.person import Person, new_id, normalize_address
 from workbench.policy import Policy
+from workbench.said import said
 from workbench.store import consents
 from workbench.store.database import Store
 from workbench.trail import events
@@ -56,7 +57,7 @@ def record_consent(
         consent_id=new_id(), person_id=person.person_id, recorded_at=now, recorded_by=operator, evidence=stored, **given
     )
     if consent.to_come(now) and consent.taken_back_at is None:
-        raise InputError("the consent is dated later than now", "Correct the date or its time zone.")
+        raise InputError(said("the consent is dated later than now"), said("Correct the date or its time zone."))
     with store.write() as tx:
         for item in stored:
             if consents.add_evidence(tx, item, at=now, by=operator):
@@ -74,24 +75,32 @@ def record_consent(
 
 def _check(fields: Mapping[str, Any]) -> None:
     if unknown := fields.keys() - FIELDS:
-        raise InputError(f"a consent has no field {', '.join(sorted(unknown))}", f"Fields are {', '.join(sorted(FIELDS))}.")
+        raise InputError(
+            said("a consent has no field {unknown}", unknown=", ".join(sorted(unknown))),
+            said("Fields are {fields}.", fields=", ".join(sorted(FIELDS))),
+        )
     for name, allowed in ALLOWED.items():
         if name in fields and fields[name] not in allowed:
-            raise InputError(f"the consent's {name} can't be that", f"Use one of: {', '.join(allowed)}.")
+            raise InputError(
+                said("the consent's {name} can't be that", name=name), said("Use one of: {allowed}.", allowed=", ".join(allowed))
+            )
     for name in MOMENTS:
         value = fields.get(name)
         if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
-            raise InputError(f"the consent's {name} needs a moment with its time zone", "Write it as 2026-11-02T09:30:00+01:00.")
+            raise InputError(
+                said("the consent's {name} needs a moment with its time zone", name=name),
+                said("Write it as 2026-11-02T09:30:00+01:00."),
+            )
     if "email" in fields and not normalize_address(str(fields["email"])):
-        raise InputError("the consent's email is not an address")
+        raise InputError(said("the consent's email is not an address"))
     for name in ("purpose", "given_at"):
         if name not in fields:
-            raise InputError(f"a consent needs {name}")
+            raise InputError(said("a consent needs {name}", name=name))
 
 
 def _stored(files: EvidenceStore, item: Evidence) -> Evidence:
     if item.source is None:
         if files.check(item.sha256) != "intact":
-            raise EvidenceError(f"the evidence {item.sha256[:12]} is not stored, or no longer what it was")
+            raise EvidenceError(said("the evidence {sha256} is not stored, or no longer what it was", sha256=item.sha256[:12]))
         return item
     return files.put(item.source, item.original_name)

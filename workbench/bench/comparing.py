@@ -9,6 +9,7 @@ from workbench import views
 from workbench.bench.opened import Opened
 from workbench.errors import InputError
 from workbench.mismatch import KINDS
+from workbench.said import said
 from workbench.store import mismatches, operators
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Comparing(Opened):
             InputError: there is no such kind.
         """
         if kind is not None and kind not in KINDS:
-            raise InputError("there is no such kind of mismatch", f"Use one of: {', '.join(KINDS)}.")
+            raise InputError(said("there is no such kind of mismatch"), said("Use one of: {kinds}.", kinds=", ".join(KINDS)))
         if refresh:
             self.pull()
         with self.store.read() as tx:

@@ -14,6 +14,7 @@ from workbench.errors import NotAllowedError
 from workbench.evidence import EvidenceStore
 from workbench.org import OrgNotAllowedError
 from workbench.policy import Policy
+from workbench.said import said
 from workbench.settings import Operator, Settings
 from workbench.signing import KeptSigner, keyring_allowed, load_or_create_signer
 from workbench.store import mismatches, operators, trail_log
@@ -74,7 +75,9 @@ class Opened:
             SettingsError: the credentials can't be read.
         """
         if not self.settings.org.url:
-            raise OrgNotAllowedError("this workspace is bound to no org yet", "Write its address to `url` in workbench.toml.")
+            raise OrgNotAllowedError(
+                said("this workspace is bound to no org yet"), said("Write its address to `url` in workbench.toml.")
+            )
         from workbench.credentials import credentials_for, route_of
         from workbench.salesforce import SalesforceOrg
 
@@ -164,7 +167,7 @@ class Opened:
 
     def _require(self, *roles: str) -> None:
         if not self.roles & set(roles):
-            raise NotAllowedError(f"this needs the role {' or '.join(roles)}")
+            raise NotAllowedError(said("this needs the role {roles}", roles=" or ".join(roles)))
 
 
 def trail_writer(store: Store, settings: Settings, operator: Operator) -> TrailWriter:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.errors import InputError
+from workbench.said import said
 
 Names = Mapping[str, Sequence[str]]
 """Field -> the column names by which it is recognised; case, spaces and punctuation don't matter."""
@@ -162,7 +163,10 @@ def find(header: Sequence[str], names: Names, *, mapping: Mapping[str, str] | No
     """
     given = dict(mapping or {})
     if unknown := sorted(given.keys() - names.keys()):
-        raise InputError(f"no field is called {', '.join(unknown)}", f"The fields are: {', '.join(names)}.")
+        raise InputError(
+            said("no field is called {unknown}", unknown=", ".join(unknown)),
+            said("The fields are: {names}.", names=", ".join(names)),
+        )
     positions: dict[str, int] = {}
     for field, column in given.items():
         positions[field] = _position(header, field, (column,), mapped=True)
@@ -173,8 +177,12 @@ def find(header: Sequence[str], names: Names, *, mapping: Mapping[str, str] | No
     if not any(field in positions for field in one_of):
         example = f"--map {one_of[-1]}=COLUMN (mapping={{'{one_of[-1]}': 'COLUMN'}})"
         raise InputError(
-            f"the file has no column {' or '.join(names[field][0] for field in one_of)}; {_found(header)}",
-            f"If a column has another name, say which with {example}.",
+            said(
+                "the file has no column {one_of}; {header}",
+                one_of=" or ".join(names[field][0] for field in one_of),
+                header=_found(header),
+            ),
+            said("If a column has another name, say which with {example}.", example=example),
         )
     return Columns(positions)
 
@@ -186,14 +194,20 @@ def _position(header: Sequence[str], field: str, columns: Sequence[str], *, mapp
         exact = [i for i in found if header[i] == columns[0]] if mapped else []
         found = exact if len(exact) == 1 else found
     if len(found) > 1:
-        raise InputError(f"{len(found)} columns could be the field {field}", "Rename or remove one of them, or map the field.")
+        raise InputError(
+            said("{found} columns could be the field {field}", found=len(found), field=field),
+            said("Rename or remove one of them, or map the field."),
+        )
     if mapped and not found:
-        raise InputError(f"the column mapped to the field {field} does not exist; {_found(header)}", "Check its spelling.")
+        raise InputError(
+            said("the column mapped to the field {field} does not exist; {header}", field=field, header=_found(header)),
+            said("Check its spelling."),
+        )
     return found[0] if found else -1
 
 
 def _found(header: Sequence[str]) -> str:
     """The column names for a sentence, unless the first line holds data: an error must not show addresses."""
     if any(_like_data(name) for name in header):
-        return f"its first line seems to hold data, not the names of {len(header)} columns"
-    return "it has " + ", ".join(name[:40] or "(no name)" for name in header[:40])
+        return said("its first line seems to hold data, not the names of {count} columns", count=len(header))
+    return said("it has {columns}", columns=", ".join(name[:40] or "(no name)" for name in header[:40]))

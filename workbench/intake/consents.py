@@ -25,6 +25,7 @@ from workbench.intake.result import ImportResult, RowVerdict, Tally
 from workbench.intake.roster import Entry, Roster
 from workbench.intake.run import Import, Told, carried_out, given_for, in_chunks, opened
 from workbench.intake.shelf import Shelf
+from workbench.said import said
 from workbench.store import consents, people
 from workbench.store.database import Store, Transaction
 from workbench.store.suppression import STAYS_OUT
@@ -66,12 +67,17 @@ def import_consents(
         StoreError: the register is locked, full or damaged; nothing was taken in.
     """
     if not Path(evidence_dir).is_dir():
-        raise InputError("there is no such folder of evidence", "Name the folder that holds the files of the column evidence.")
+        raise InputError(
+            said("there is no such folder of evidence"), said("Name the folder that holds the files of the column evidence.")
+        )
     source = opened(file, columns.CONSENTS, encoding)
     given = given_for(source, "consents", mapping, mappings)
     found = columns.find(source.header, columns.CONSENTS, mapping=given.mapping, one_of=("person", "email"))
     if unknown := sorted((defaults or {}).keys() - columns.CONSENTS.keys()):
-        raise InputError(f"no field is called {', '.join(unknown)}", f"The fields are: {', '.join(columns.CONSENTS)}.")
+        raise InputError(
+            said("no field is called {unknown}", unknown=", ".join(unknown)),
+            said("The fields are: {consents}.", consents=", ".join(columns.CONSENTS)),
+        )
     reader = Reader(found, values.zone_named(timezone), dict(defaults or {}))
     shelf = Shelf(evidence_store, Path(evidence_dir))
     _look_at_evidence(source, reader, shelf)  # before the transaction: hashing takes its time

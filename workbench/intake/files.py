@@ -16,6 +16,7 @@ from itertools import chain, compress, islice
 from pathlib import Path
 
 from workbench.errors import InputError
+from workbench.said import kept, said
 
 LARGEST_CELL = 1_000_000  # characters
 TOO_LARGE = f"a cell has more than {LARGEST_CELL:,} characters"
@@ -29,7 +30,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-SAVE_AS = "Save it as CSV in UTF-8, or name its encoding, for instance encoding='cp1252'."
+SAVE_AS = kept("Save it as CSV in UTF-8, or name its encoding, for instance encoding='cp1252'.")
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,14 @@ class SourceFile:
         self.encoding = _encoding(head, encoding)
         if encoding and _is_utf8(path, self.encoding):
             raise InputError(
-                f"the file is in UTF-8, and {encoding} would make other letters of it", "Leave the encoding out, or name utf-8."
+                said("the file is in UTF-8, and {encoding} would make other letters of it", encoding=encoding),
+                said("Leave the encoding out, or name utf-8."),
             )
         first = next(self._records(","), None)
         if first is None:
-            raise InputError("the file is empty", "Hand in a CSV file with a line of column names and at least one row.")
+            raise InputError(
+                said("the file is empty"), said("Hand in a CSV file with a line of column names and at least one row.")
+            )
         self._preamble = first.cells[0].lower().startswith("sep=") and first.line == 1  # what Excel writes and obeys
         self._named = [d for d in DELIMITERS if ",".join(first.cells)[4:] == d] if self._preamble else []
         self.delimiter, self.header = self._header(known)
@@ -120,7 +124,9 @@ class SourceFile:
             if len(below) and len(judged := self._judged(below)):
                 yield judged
         if _digest(self.path)[0] != self.sha256:
-            raise InputError("the file was changed while it was read", "Nothing was taken in; run the same command again.")
+            raise InputError(
+                said("the file was changed while it was read"), said("Nothing was taken in; run the same command again.")
+            )
 
     def _judged(self, block: Rows) -> Rows:
         texts = ["".join(cells) for cells in block.cells]
@@ -157,7 +163,9 @@ class SourceFile:
             if row and not row.reason:
                 cuts.append((sum(map(known, row.cells)), len(row.cells), delimiter, tuple(c.strip() for c in row.cells)))
         if not cuts:
-            raise InputError("the file's first line can't be read as column names", "Look at the quotation marks of that line.")
+            raise InputError(
+                said("the file's first line can't be read as column names"), said("Look at the quotation marks of that line.")
+            )
         _, _, delimiter, header = max(cuts, key=lambda cut: cut[:2])  # the first of equals: comma before semicolon
         return delimiter, header
 
@@ -310,7 +318,15 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
                 at = fed - waiting
                 if isinstance(error, UnicodeDecodeError):
                     at, lines = at + error.start, lines + error.object[: error.start].count(b"\n")
-                raise InputError(f"the file is not {encoding}: byte {at:,} in line {lines:,} does not fit", SAVE_AS) from None
+                raise InputError(
+                    said(
+                        "the file is not {encoding}: byte {at} in line {lines} does not fit",
+                        encoding=encoding,
+                        at=at,
+                        lines=lines,
+                    ),
+                    SAVE_AS,
+                ) from None
             fed += len(piece)
             lines += text.count("\n")
             yield text.removeprefix("\ufeff") if first else text
@@ -336,7 +352,7 @@ def _is_utf8(path: Path, encoding: str) -> bool:
 def _digest(path: Path) -> tuple[str, bytes, int]:
     try:
         if not path.is_file():
-            raise InputError("there is no such file", f"Check the path {path}.")
+            raise InputError(said("there is no such file"), said("Check the path {path}.", path=path))
         with path.open("rb") as stream:
             digest, head, lines, returns = hashlib.sha256(), b"", 0, 0
             while piece := stream.read(LARGEST_CELL):
@@ -345,18 +361,25 @@ def _digest(path: Path) -> tuple[str, bytes, int]:
                 lines, returns = lines + piece.count(b"\n"), returns + piece.count(b"\r")
             return digest.hexdigest(), head, lines or returns
     except OSError as error:
-        raise InputError(f"the file can't be read ({type(error).__name__})", f"Check the permissions of {path}.") from None
+        raise InputError(
+            said("the file can't be read ({kind})", kind=type(error).__name__),
+            said("Check the permissions of {path}.", path=path),
+        ) from None
 
 
 def _encoding(head: bytes, named: str | None) -> str:
     if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise InputError("the file is an Excel workbook or an archive, not CSV", "Save the sheet as `CSV UTF-8` and import that.")
+        raise InputError(
+            said("the file is an Excel workbook or an archive, not CSV"), said("Save the sheet as `CSV UTF-8` and import that.")
+        )
     mark = next((encoding for mark, encoding in MARKS if head.startswith(mark)), None)
     if mark == "":
-        raise InputError("the file is in UTF-32", SAVE_AS)
+        raise InputError(said("the file is in UTF-32"), SAVE_AS)
     try:
         codecs.getincrementaldecoder(named or "utf-8")
         "".encode(named or "utf-8")
     except (LookupError, ValueError):
-        raise InputError("no text encoding has this name", "Name one that Python knows, for instance cp1252.") from None
+        raise InputError(
+            said("no text encoding has this name"), said("Name one that Python knows, for instance cp1252.")
+        ) from None
     return mark or named or "utf-8"

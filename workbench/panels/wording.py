@@ -44,6 +44,8 @@ OWN_WORDS = (
     # how a batch, a person in it, and a consent stand
     N_("proposed"), N_("approved"), N_("running"), N_("paused"), N_("finished"), N_("cancelled"), N_("undone"), N_("eligible"),
     N_("refused"), N_("stronger evidence needed"), N_("given"), N_("renewed"), N_("withdrawn"), N_("expired"), N_("invalidated"),
+    # what became of an evidence file
+    N_("altered"), N_("missing"),
     # why a batch is run
     N_("confirmed double opt in"), N_("asked in writing"), N_("signed form"), N_("asked by phone recorded"),
     N_("link scanner or forwarded mail"), N_("recorded by mistake"),

@@ -20,6 +20,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from workbench.said import said
 from workbench.errors import ReportError
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -27,7 +28,7 @@ MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])", re.ASCII)
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 YES_NO = {"yes": True, "true": True, "no": False, "false": False}
-ADVICE = "`workbench report list` shows each report's parameters."
+ADVICE = said("`workbench report list` shows each report's parameters.")
 PERIOD = ("since", "until")
 RELATIVE: Mapping[str, Callable[[date], date]] = {
     "today": lambda today: today,
@@ -73,16 +74,19 @@ class Template:
         known = {parameter.name: parameter for parameter in self.parameters}
         unknown = sorted(str(name) for name in given if name not in known)
         if unknown:
-            raise ReportError(f"the report {self.name} has no parameter {', '.join(unknown)}", ADVICE)
+            raise ReportError(said("the report {name} has no parameter {unknown}", name=self.name, unknown=', '.join(unknown)), ADVICE)
         missing = [p.name for p in self.parameters if p.required and given.get(p.name) is None]
         if missing:
-            raise ReportError(f"the report {self.name} needs the parameter{'s' if len(missing) > 1 else ''} {', '.join(missing)}", ADVICE)
+            needs = said("the report {name} needs the parameter {missing}", name=self.name, missing=", ".join(missing))
+            if len(missing) > 1:
+                needs = said("the report {name} needs the parameters {missing}", name=self.name, missing=", ".join(missing))
+            raise ReportError(needs, ADVICE)
         values = {p.name: _value(p, given[p.name], today) if p.name in given else p.default for p in self.parameters}
         if all(values.get(name) for name in PERIOD) and values["since"] >= values["until"]:
-            raise ReportError("the report's period ends before it begins", "Give a day for until that lies after since.")
+            raise ReportError(said("the report's period ends before it begins"), said("Give a day for until that lies after since."))
         for name, begins in (("since", today.isoformat()), ("month", f"{today:%Y-%m}")):
             if isinstance(values.get(name), str) and values[name] > begins:
-                raise ReportError("the report's period has not begun yet", f"Give a {'day' if name == 'since' else name} that has.")
+                raise ReportError(said("the report's period has not begun yet"), said("Give a day that has.") if name == "since" else said("Give a month that has."))
         return values
 
 
@@ -111,7 +115,7 @@ def template(name: str) -> Template:
     path = shipped("reports") / f"{name}.ipynb"
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,60}", name) or not path.is_file():
         names = ", ".join(sorted(p.stem for p in shipped("reports").glob("*.ipynb")))
-        raise ReportError("there is no report of this name", f"Reports: {names}.")
+        raise ReportError(said("there is no report of this name"), said("Reports: {names}.", names=names))
     return _read(path)
 
 
@@ -125,7 +129,7 @@ def _read(path: Path) -> Template:
         parameters = tuple(_parameter(line) for line in source.splitlines() if line.strip() and not line.startswith("#"))
     except (OSError, ValueError, KeyError, StopIteration, SyntaxError, AttributeError):
         raise ReportError(
-            f"the report template {path.stem} has no title or parameters that can be read", "Install the workbench again."
+            said("the report template {stem} has no title or parameters that can be read", stem=path.stem), said("Install the workbench again.")
         ) from None
     return Template(name=path.stem, title=title.strip(), path=path, parameters=parameters)
 
@@ -164,26 +168,26 @@ def _day(parameter: Parameter, given: Any) -> str:
             return date.fromisoformat(given).isoformat()
     except ValueError:
         pass
-    raise ReportError(f"the parameter {parameter.name} is not a day", "Write it as 2026-11-02, or today, this-month or last-month (their first day).")
+    raise ReportError(said("the parameter {name} is not a day", name=parameter.name), said("Write it as 2026-11-02, or today, this-month or last-month (their first day)."))
 
 
 def _month(parameter: Parameter, given: Any) -> str:
     if isinstance(given, str) and MONTH.fullmatch(given):
         return given
-    raise ReportError(f"the parameter {parameter.name} is not a month", "Write it as 2026-10, or this-month or last-month.")
+    raise ReportError(said("the parameter {name} is not a month", name=parameter.name), said("Write it as 2026-10, or this-month or last-month."))
 
 
 def _id(parameter: Parameter, given: Any) -> str:
     if isinstance(given, str) and ID.fullmatch(given.lower()):
         return given.lower()
-    raise ReportError(f"the parameter {parameter.name} is not a person's id", "`workbench people` lists them; an address is none.")
+    raise ReportError(said("the parameter {name} is not a person's id", name=parameter.name), said("`workbench people` lists them; an address is none."))
 
 
 def _whole(parameter: Parameter, given: Any) -> int:
     """A count of something: none is below 0."""
     if isinstance(given, (int, str)) and not isinstance(given, bool) and NUMBER.fullmatch(str(given)):
         return int(given)
-    raise ReportError(f"the parameter {parameter.name} is not a whole number from 0 on", "Write it as 10.")
+    raise ReportError(said("the parameter {name} is not a whole number from 0 on", name=parameter.name), said("Write it as 10."))
 
 
 def _flag(parameter: Parameter, given: Any) -> bool:
@@ -191,10 +195,10 @@ def _flag(parameter: Parameter, given: Any) -> bool:
         return given
     if isinstance(given, str) and given.lower() in YES_NO:
         return YES_NO[given.lower()]
-    raise ReportError(f"the parameter {parameter.name} is not yes or no", "Write yes or no.")
+    raise ReportError(said("the parameter {name} is not yes or no", name=parameter.name), said("Write yes or no."))
 
 
 def _word(parameter: Parameter, given: Any) -> str:
     if isinstance(given, str) and given in parameter.choices:
         return given
-    raise ReportError(f"the parameter {parameter.name} is none of its words", f"Write one of: {', '.join(parameter.choices)}.")
+    raise ReportError(said("the parameter {name} is none of its words", name=parameter.name), said("Write one of: {choices}.", choices=', '.join(parameter.choices)))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.environment import with_the_register_only
+from workbench.said import said
 from workbench.errors import ReportError
 from workbench.reports.catalogue import Template
 
@@ -72,7 +73,7 @@ def execute(template: Template, parameters: dict[str, Any], *, workspace: Path) 
             execution.failure = _failure(template, error)
         except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
             execution.failure = ReportError(
-                f"the report {template.name} was not finished ({type(error).__name__})", "Run it again; nothing was issued."
+                said("the report {name} was not finished ({kind})", name=template.name, kind=type(error).__name__), said("Run it again; nothing was issued.")
             )
     return execution
 
@@ -82,8 +83,8 @@ def _failure(template: Template, error: Any) -> ReportError:
     what = str(error.ename).rpartition(".")[2]
     first_line = str(error.source).strip().partition("\n")[0][:80]
     return ReportError(
-        f"the report {template.name} failed at its cell {error.exec_count} (`{first_line}`): {what}",
-        "The notebook with the whole error is kept in issued/failed; nothing was issued.",
+        said("the report {name} failed at its cell {exec_count} (`{first_line}`): {what}", name=template.name, exec_count=error.exec_count, first_line=first_line, what=what),
+        said("The notebook with the whole error is kept in issued/failed; nothing was issued."),
     )
 
 

@@ -40,6 +40,7 @@ from workbench.org import (
     OrgRefusedError,
     OrgUnreachableError,
 )
+from workbench.said import kept, said
 
 ERROR_CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 LONGEST_CODE = 64
@@ -212,26 +213,26 @@ def rejected_whole(reply: Reply) -> Fault | None:
 
 
 _ERRORS: dict[Kind, tuple[type[OrgError], str]] = {
-    Kind.AUTH: (OrgAuthenticationError, "Salesforce did not accept the login"),
-    Kind.QUOTA_DAILY: (OrgQuotaError, "The org's daily API calls are used up"),
-    Kind.QUOTA_CONCURRENT: (OrgQuotaError, "The org has too many long API calls running"),
-    Kind.TRANSIENT: (OrgUnreachableError, "Salesforce gave no usable answer"),
-    Kind.AMBIGUOUS: (OrgUnreachableError, "Salesforce gave no usable answer"),
-    Kind.LOCK: (OrgUnreachableError, "Salesforce kept a row locked"),
-    Kind.PERMISSION: (OrgPermissionError, "Salesforce denied access to an object or field"),
+    Kind.AUTH: (OrgAuthenticationError, kept("Salesforce did not accept the login")),
+    Kind.QUOTA_DAILY: (OrgQuotaError, kept("The org's daily API calls are used up")),
+    Kind.QUOTA_CONCURRENT: (OrgQuotaError, kept("The org has too many long API calls running")),
+    Kind.TRANSIENT: (OrgUnreachableError, kept("Salesforce gave no usable answer")),
+    Kind.AMBIGUOUS: (OrgUnreachableError, kept("Salesforce gave no usable answer")),
+    Kind.LOCK: (OrgUnreachableError, kept("Salesforce kept a row locked")),
+    Kind.PERMISSION: (OrgPermissionError, kept("Salesforce denied access to an object or field")),
 }
 
 
 def error_of(fault: Fault, what: str) -> OrgError:
     """The error to raise for a fault; its text holds the step, status and code."""
-    family, sentence = _ERRORS.get(fault.kind, (OrgRefusedError, "Salesforce refused the request"))
+    family, sentence = _ERRORS.get(fault.kind, (OrgRefusedError, said("Salesforce refused the request")))
     answer = " ".join(filter(None, (str(fault.status) if fault.status else "no answer", fault.code)))
-    return family(f"{sentence} ({what}: {answer}).")
+    return family(said("{sentence} ({step}: {answer}).", sentence=sentence, step=what, answer=answer))
 
 
 def unreadable(what: str) -> OrgUnreachableError:
     """The error for an answer that isn't of the form that Salesforce documents."""
-    return OrgUnreachableError(f"The answer is not of the form that Salesforce documents ({what}).")
+    return OrgUnreachableError(said("The answer is not of the form that Salesforce documents ({step}).", step=what))
 
 
 def date_of(reply: Reply) -> datetime:

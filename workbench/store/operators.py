@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from workbench.errors import NotAllowedError
 from workbench.person import new_id
+from workbench.said import said
 from workbench.store import schema as s
 from workbench.store.database import Transaction
 
@@ -29,7 +30,9 @@ def require_any(tx: Transaction, operator: str, *, what: str) -> None:
         NotAllowedError: the operator holds none.
     """
     if not roles(tx, operator):
-        raise NotAllowedError(f"{what} needs a role: {', '.join(ROLES[:-1])} or {ROLES[-1]}")
+        raise NotAllowedError(
+            said("{what} needs a role: {roles} or {last}", what=what, roles=", ".join(ROLES[:-1]), last=ROLES[-1])
+        )
 
 
 def admins(tx: Transaction) -> frozenset[str]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from workbench.errors import InputError
 from workbench.person import Person, Unsubscribe, domain_of, new_id, normalize_address
+from workbench.said import said
 from workbench.store import schema as s
 from workbench.store import suppression
 from workbench.store.database import Transaction, portions
@@ -35,16 +36,23 @@ def find(tx: Transaction, named: str) -> Person:
     """
     found = by_address(tx, named) if "@" in named else tuple(by_ids(tx, [named]).values())
     if len(found) > 1:
-        raise InputError(f"{len(found)} people share this address", f"Name one by id: {', '.join(p.person_id for p in found)}.")
-    if not found and suppression.holds(tx, named):
-        raise InputError(suppression.STAYS_OUT, "Nobody may be mailed there; what is left of them is that they are kept out.")
-    if not found and (before := _had(tx, named)):
-        who = "one of them" if len(before) > 1 else "the person"
         raise InputError(
-            f"nobody in the register has this address any more; {', '.join(before)} had it before", f"Name {who} by id."
+            said("{found} people share this address", found=len(found)),
+            said("Name one by id: {found}.", found=", ".join(p.person_id for p in found)),
+        )
+    if not found and suppression.holds(tx, named):
+        raise InputError(
+            suppression.STAYS_OUT, said("Nobody may be mailed there; what is left of them is that they are kept out.")
+        )
+    if not found and (before := _had(tx, named)):
+        raise InputError(
+            said("nobody in the register has this address any more; {before} had it before", before=", ".join(before)),
+            said("Name one of them by id.") if len(before) > 1 else said("Name the person by id."),
         )
     if not found:
-        raise InputError("nobody in the register has this address or id", "Check the spelling, or import the person first.")
+        raise InputError(
+            said("nobody in the register has this address or id"), said("Check the spelling, or import the person first.")
+        )
     return found[0]
 
 

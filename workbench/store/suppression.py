@@ -11,12 +11,13 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from workbench.errors import StoreError
+from workbench.said import kept
 from workbench.store import schema as s
 from workbench.store.database import SECRET_OPTION, Transaction, portions
 from workbench.suppression import digest, fingerprint
 
 FINGERPRINT = "suppression.fingerprint"
-STAYS_OUT = "this person was erased on request and stays out"
+STAYS_OUT = kept("this person was erased on request and stays out")
 
 
 def among(tx: Transaction, identifiers: Iterable[str]) -> frozenset[str]:
