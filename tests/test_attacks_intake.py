@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import HOUR, World, lead_id, org_line
 from test_worker import REASON, open_episodes, ran
 
 from workbench.bench import Workbench
 from workbench.errors import BatchError, InputError
+from workbench.intake.files import MOST_READ_AGAIN, SourceFile, _Lines
 from workbench.settings import Settings
 from workbench.store import consents, people
 
@@ -263,3 +265,114 @@ def test_a_row_that_completes_a_consent_is_not_passed_over_in_silence(world: Wor
     assert other.problems == (f"line 2: {other.verdicts[0].reason}.",)
     with w.wb.store.read() as tx:
         assert [c.notice_version for c in consents.of_people(tx, [person])[person]] == ["2026-05"]
+
+
+SWALLOWING = [
+    (
+        "people",
+        'Email ID,Company,Unsubscribed\na@example.com,"Acme,no\nanna@example.com,Beta,yes\nc@example.com,Gamma 19",no\n',
+    ),
+    (
+        "unsubscribes",
+        'Email,Detail,Date\nx@example.com,"said so,2026-10-01\nanna@example.com,by phone,2026-10-02\nc@example.com,19",\n',
+    ),
+    ("unsubscribes", 'Person,Detail,Date\np1,"said so,2026-10-01\nPID,by phone,2026-10-02\np3,19",\n'),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), SWALLOWING)
+def test_a_quotation_mark_that_is_left_open_swallows_nobody(world: Worlds, tmp_path: Path, kind: str, text: str) -> None:
+    w = world()
+    p = w.person("anna@example.com", unsubscribed=False)
+    r = getattr(w.wb, f"import_{kind}")(csv(tmp_path, "u.csv", text.replace("PID", p)))
+    assert r.rejected >= 1
+    assert any("left open" in problem for problem in r.problems)
+    assert w.wb.people().set_index("person_id").loc[p, "unsubscribed_at"] is not pd.NaT
+
+
+def test_a_cell_may_have_lines_of_prose(world: Worlds, tmp_path: Path) -> None:
+    w = world()
+    w.person("anna@example.com", unsubscribed=False)
+    text = 'Email,Detail,Date\nanna@example.com,"said so, by phone,\nand then, later, again",2026-10-01\n'
+    r = w.wb.import_unsubscribes(csv(tmp_path, "u.csv", text))
+    assert (r.rejected, r.unsubscribed) == (0, 1)
+
+
+def test_quotation_marks_without_end_are_read_in_time(tmp_path: Path) -> None:
+    """Each line would run to the end of the file: read again from each of them, 30,000 lines are 3 GB."""
+    file = csv(tmp_path, "quad.csv", "email,Unsubscribed\n" + 'x","""\n' * 30_000 + "anna@example.com,yes\n")
+    lines = _Lines.give_back_all_but_first
+    spent = []
+
+    def counted(self: _Lines) -> str:
+        spent.append(sum(map(len, self.later())))
+        return lines(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Lines, "give_back_all_but_first", counted)
+        rows = list(SourceFile(file).rows())
+    assert len(rows) == 30_001
+    assert rows[-1].cells == ("anna@example.com", "yes")
+    assert sum(spent) <= 2 * MOST_READ_AGAIN
+
+
+@pytest.mark.parametrize("date", ["", "30.11.2026", "yesterday"])
+def test_an_opt_out_without_a_date_that_can_be_read_is_as_late_as_the_import(world: Worlds, tmp_path: Path, date: str) -> None:
+    """When a row was last changed does not bound it: many systems change that on no unsubscribe."""
+    w = opted_out(world)
+    p = w.person("anna@example.com")
+    w.consent(p)
+    at(w, datetime.now(UTC))
+    assert ran(w, p).done == 1
+    text = f"Email ID,Unsubscribed,Unsubscribed At,Updated At\nanna@example.com,yes,{date},2026-03-02 08:00Z\n"
+    assert w.wb.import_people(csv(tmp_path, "p.csv", text)).unsubscribed == 1
+    plan = w.wb.propose([p], reason=REASON)
+    with pytest.raises(BatchError, match="Nobody in this batch may be resubscribed"):
+        w.wb.approve(plan.id, plan.digest)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "<anna@example.com>",
+        "anna@example.com>",
+        "mailto:anna@example.com",
+        "'anna@example.com'",
+        "anna@example.com;",
+        "<anna@example.com>,",
+    ],
+)
+def test_what_stands_around_an_address_hides_nobody(world: Worlds, tmp_path: Path, given: str) -> None:
+    w = world()
+    p = w.person("anna@example.com", unsubscribed=False)
+    r = w.wb.import_unsubscribes(csv(tmp_path, "u.csv", f'Email\n"{given}"\n'))
+    assert (r.imported, r.unsubscribed) == (0, 1)
+    assert list(w.wb.people().person_id) == [p]
+
+
+def test_a_cell_with_two_addresses_is_nobody_new(world: Worlds, tmp_path: Path) -> None:
+    w = world()
+    r = w.wb.import_unsubscribes(csv(tmp_path, "u.csv", "Email\nanna@example.com;bob@example.com\n"))
+    assert (r.imported, r.rejected) == (0, 1)
+    assert "more than one address" in " ".join(r.problems)
+
+
+@pytest.mark.parametrize("flag", ["no?", "0?", "subscribed?", "!subscribed", "✗ subscribed", "≠0", "<>no", "n°"])
+def test_a_no_in_doubt_is_no_no(world: Worlds, tmp_path: Path, flag: str) -> None:
+    r = world().wb.import_people(csv(tmp_path, "p.csv", f"Email ID,Unsubscribed\nanna@example.com,{flag}\n"))
+    assert r.unsubscribed == 1
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["Abbestellt", "Newsletter abbestellt", "Keine E-Mail", "Werbesperre", "Widerruf", "Désabonné", "Désinscrit", "Baja", "No Mail",
+     "Removed from list", "Blocked", "Email Bounced", "Email  Opted   Out?", "Do Not Send"],
+)  # fmt: skip
+def test_a_column_that_tells_of_opt_outs_is_not_passed_over_in_silence(world: Worlds, tmp_path: Path, column: str) -> None:
+    r = world().wb.import_people(csv(tmp_path, "p.csv", f"Email ID,{column}\nanna@example.com,yes\n"))
+    assert r.overlooked + r.unsubscribed == 1
+
+
+def test_a_mapping_does_not_hide_the_column_of_the_name(world: Worlds, tmp_path: Path) -> None:
+    file = csv(tmp_path, "p.csv", "Email ID,Foo,Unsubscribed\nanna@example.com,no,yes\n")
+    assert world().wb.import_people(file, mapping={"unsubscribed": "Foo"}).unsubscribed == 1

@@ -34,10 +34,12 @@ PEOPLE: Names = {
 
 MORE_OPT_OUTS = (
     "Opted Out", "Email Opt Out", "Has Opted Out Of Email", "Opt Out", "Opt Out Status", "Do Not Email", "Do Not Contact", "No Email",
+    "Email Opted Out", "Opted Out Of Email", "Has Opted Out", "Do Not Send Email", "Do Not Mail",
 )  # fmt: skip
 """Columns that say so, too, beside or instead of the one that is the field ``unsubscribed``: a yes in any of them counts."""
 LIKE_AN_OPT_OUT = re.compile(
-    r"opt.?out|opted.?out|unsub|do.?not.?(e.?)?mail|do.?not.?contact|suppress|abgemeldet|abmeld|widerspruch"
+    r"opt.?out|opted.?out|unsub|(do.?)?not.?(send.?)?(e.?)?mail|do.?not.?(contact|send)|no.?(e.?)?mails?(?![a-z])|suppress|abgemeldet|abmeld"
+    r"|abbestell|widerspr|widerruf|sperr|keine?.?(e.?)?mail|d[eé]sabon|d[eé]sinscri|^baja|block|bounce|removed|complain"
 )
 A_MOMENT = re.compile(r"(?:^|[\W_])(?:date|time|at|on|datum|am)$|date$")
 A_REASON = re.compile(r"reason|source|why|grund|quelle")
@@ -111,7 +113,7 @@ def known(names: Names) -> frozenset[str]:
 
 def more_opt_outs(header: Sequence[str], found: Columns) -> tuple[int, ...]:
     """Where the columns stand that tell of opt-outs beside those that are a field."""
-    wanted = {key(name) for name in MORE_OPT_OUTS}
+    wanted = {key(name) for name in (*MORE_OPT_OUTS, *PEOPLE["unsubscribed"])}
     return tuple(i for i, name in enumerate(header) if key(name) in wanted and i not in found.positions.values())
 
 
@@ -123,7 +125,7 @@ def passed_over(header: Sequence[str], found: Columns) -> tuple[str, ...]:
         f"the column {_named(number, name)} looks as if it told of opt-outs, and was not read; if it does, import the file again "
         f"with {_mapped(_field_of(folded), name)}"
         for number, name, folded in left
-        if LIKE_AN_OPT_OUT.search(folded)
+        if LIKE_AN_OPT_OUT.search(folded) or LIKE_AN_OPT_OUT.search(key(name))
     ]
     opposite = [
         f"the column {_named(number, name)} was not read; if a no in it is an opt-out, add a column Unsubscribed that says yes there"

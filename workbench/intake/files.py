@@ -20,6 +20,7 @@ from workbench.said import kept, said
 
 LARGEST_CELL = 1_000_000  # characters
 TOO_LARGE = f"a cell has more than {LARGEST_CELL:,} characters"
+MOST_READ_AGAIN = 20_000_000  # characters behind quotation marks that nobody closes; then lines are read one by one
 LONGEST_LINE = 4_000_000  # characters; a file without line ends must not fill the memory
 PIECE = 256 * 1024  # bytes
 DELIMITERS = (",", ";", "\t", "|")
@@ -94,6 +95,7 @@ class SourceFile:
                 said("the file is in UTF-8, and {encoding} would make other letters of it", encoding=encoding),
                 said("Leave the encoding out, or name utf-8."),
             )
+        self.header: tuple[str, ...] = ()
         first = next(self._records(","), None)
         if first is None:
             raise InputError(
@@ -176,8 +178,9 @@ class SourceFile:
         """Every record that is not an empty line: those without a problem together, any other alone."""
         csv.field_size_limit(max(csv.field_size_limit(), LARGEST_CELL))
         lines = _Lines(_decoded(self.path, self.encoding))
+        swallowed = _Swallowed(delimiter, len(self.header))
         while waiting := lines.waiting():
-            ends, records = _plain_records(waiting, delimiter)
+            ends, records = _plain_records(waiting, delimiter, swallowed) if lines.may_span else ([], [])
             if records:
                 first = lines.number
                 begun = [first, *(first + end for end in ends[:-1])]
@@ -185,12 +188,28 @@ class SourceFile:
                 filled = [bool(cells) for cells in records]
                 yield Rows(list(compress(begun, filled)), list(compress(records, filled)), {})
             else:
-                row = _record(lines, delimiter)
+                row = _record(lines, delimiter, swallowed)
                 if row.reason or row.cells:
                     yield Rows([row.line], [row.cells], {0: row} if row.reason else {})
 
 
-def _plain_records(lines: Sequence[str], delimiter: str) -> tuple[list[int], list[list[str]]]:
+@dataclass(frozen=True)
+class _Swallowed:
+    """Tells a record that swallowed the rows below it: its quotation mark was left open, and a later row happens to close it."""
+
+    delimiter: str
+    width: int
+
+    def __call__(self, later: Sequence[str]) -> bool:
+        """Whether one of a record's lines but its first looks like a row: as many cells, and an address or no prose."""
+        least = self.width - 1
+        return self.width > 0 and any(
+            line.count(self.delimiter) >= least and ("@" in line or (least > 0 and f"{self.delimiter} " not in line))
+            for line in later
+        )
+
+
+def _plain_records(lines: Sequence[str], delimiter: str, swallowed: _Swallowed) -> tuple[list[int], list[list[str]]]:
     """The records up to the first one that has a problem, or does not end in these lines; behind how many lines each one ends."""
     ends: list[int] = []
     records: list[list[str]] = []
@@ -198,22 +217,28 @@ def _plain_records(lines: Sequence[str], delimiter: str) -> tuple[list[int], lis
         return ends, records
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
+        end = 0
         for record in reader:
+            begin, end = end, reader.line_num
+            if end - begin > 1 and swallowed(lines[begin + 1 : end]):
+                break
             records.append(record)
-            ends.append(reader.line_num)
+            ends.append(end)
     except csv.Error:
         """It is looked at by itself."""
     return ends, records
 
 
-def _record(lines: _Lines, delimiter: str) -> Row:
+def _record(lines: _Lines, delimiter: str, swallowed: _Swallowed) -> Row:
     """The next record, however long it is and whatever is wrong with it."""
     lines.begin_record()
     first = lines.number
     try:
-        cells = next(csv.reader(lines, delimiter=delimiter, strict=True))
+        cells = next(csv.reader(lines if lines.may_span else islice(lines, 1), delimiter=delimiter, strict=True))
     except csv.Error as error:
         return Row(first, (lines.give_back_all_but_first(),), _csv_reason(str(error)))
+    if swallowed(lines.later()):
+        return Row(first, (lines.give_back_all_but_first(),), LEFT_OPEN)
     if lines.cut:
         return Row(first, tuple(cell[:1000] for cell in cells), TOO_LARGE)
     return Row(first, tuple(cells))
@@ -228,6 +253,16 @@ class _Lines(Iterator[str]):
         self._lines: list[str] = []
         self._above = 0  # lines of the file that come before these
         self._next = self._begun = 0
+        self._read_again = 0
+
+    @property
+    def may_span(self) -> bool:
+        """Whether a record may have several lines: not any more once too much had to be read again, for that would never end."""
+        return self._read_again <= MOST_READ_AGAIN
+
+    def later(self) -> Sequence[str]:
+        """The lines of the record that was read, but its first."""
+        return self._lines[self._begun + 1 : self._next]
 
     @property
     def number(self) -> int:
@@ -260,6 +295,7 @@ class _Lines(Iterator[str]):
 
     def give_back_all_but_first(self) -> str:
         """A quotation mark that nobody closes must cost one row, not all that follow."""
+        self._read_again += sum(map(len, self.later()))
         self._next = self._begun + 1
         return self._lines[self._begun].rstrip("\r\n")[:LARGEST_CELL]
 
@@ -269,6 +305,9 @@ class _Lines(Iterator[str]):
         self._lines = self._lines[self._begun :] + more
         self._next, self._begun = self._next - self._begun, 0
         return bool(more)
+
+
+LEFT_OPEN = "a quotation mark seems to be left open: what follows in the cell looks like rows of its own"
 
 
 def _csv_reason(message: str) -> str:

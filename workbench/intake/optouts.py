@@ -19,12 +19,17 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class OptOut:
-    """An opt-out as a file tells it: it happened between ``earliest`` and ``at``; the register keeps ``at``."""
+    """An opt-out as a file tells it: it happened between ``earliest`` and ``latest`` (``at``, where that is None).
+
+    The register keeps ``at``, and ``latest`` of somebody who was resubscribed after ``at``: when a row was last changed is a good guess
+    for a stranger, and no proof that somebody did not opt out since.
+    """
 
     at: datetime
     earliest: datetime
     source: str
     detail: str
+    latest: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,14 @@ def stated(*, date: str, fallback: str = "", source: str, detail: str, reading: 
         note("the source of the unsubscribe is none that the register knows; `import` was noted, the file's word in the detail")
         how = f"source in the file: {source}; {how}" if how else f"source in the file: {source}"
     said_there = "; ".join(part for part in (detail, how) if part)
-    return OptOut(at=at, earliest=earliest, source=found or "import", detail=values.line_of_text(said_there[:LONGEST_DETAIL]))
+    guessed = earliest == EVER and at < reading.known_since
+    return OptOut(
+        at=at,
+        earliest=earliest,
+        source=found or "import",
+        detail=values.line_of_text(said_there[:LONGEST_DETAIL]),
+        latest=reading.known_since if guessed else None,
+    )
 
 
 def _dated(date: str, fallback: str, reading: Reading, note: Note) -> tuple[datetime, datetime, str]:
@@ -85,7 +97,8 @@ def _dated(date: str, fallback: str, reading: Reading, note: Note) -> tuple[date
         try:
             found = values.moment(date, reading.zone, latest=True)
         except ValueError:
-            note("the date of unsubscribing can't be read; a later one was taken")
+            note("the date of unsubscribing can't be read; the time of the import was taken")
+            return EVER, reading.undated or reading.known_since, "a date that can't be read, the time of the import was taken"
         else:
             if found.zoneless and not found.day:
                 note("the date of unsubscribing names no time zone; the latest moment that it can be was taken")
@@ -115,7 +128,16 @@ def is_news(opt_out: OptOut, episodes: Iterable[Unsubscribe]) -> bool:
     An episode does that when it began no earlier than the opt-out can have happened, and was closed after it, if at all. So an old
     export does not reopen a person who was resubscribed since, and an opt-out after the resubscription does.
     """
-    return not any(opt_out.earliest <= e.opted_out_at and (e.closed_at is None or opt_out.at < e.closed_at) for e in episodes)
+    return not any(
+        opt_out.earliest <= e.opted_out_at and (e.closed_at is None or (opt_out.latest or opt_out.at) < e.closed_at)
+        for e in episodes
+    )
+
+
+def begins(opt_out: OptOut, episodes: Iterable[Unsubscribe]) -> datetime:
+    """When the episode begins that an opt-out opens: not before the person was last resubscribed."""
+    after = any(e.closed_at is not None and e.closed_at > opt_out.at for e in episodes)
+    return opt_out.latest or opt_out.at if after else opt_out.at
 
 
 def completes(opt_out: OptOut, episodes: Iterable[Unsubscribe]) -> bool:

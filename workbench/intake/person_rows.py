@@ -14,7 +14,6 @@ from workbench.intake.optouts import OptOut, Reading
 from workbench.intake.roster import Sought
 
 TEXTS = ("first_name", "last_name", "company", "title")
-BLANK = " -–—"
 
 NoteOn = Callable[[int, str], None]
 """Takes the line of a row and a sentence about it that the operator should look at."""
@@ -131,7 +130,7 @@ class PeopleReader:
 
 def _flag(cells: Collection[str]) -> str:
     """Of several cells that may say unsubscribed, the first that does not say no; else the first that says anything."""
-    said = [cell for cell in cells if cell.strip(BLANK)]
+    said = [cell for cell in cells if cell.strip(values.BLANK)]
     return next((cell for cell in said if not is_no(cell)), said[0] if said else "")
 
 

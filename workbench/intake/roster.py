@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from workbench.intake.optouts import OptOut
+from workbench.intake.optouts import OptOut, begins
 from workbench.person import Person, Unsubscribe, new_id, unsubscribed
 from workbench.store import imports, suppression
 from workbench.store.database import Transaction
@@ -119,7 +119,7 @@ class Roster:
 
     def opt_out(self, entry: Entry, opt_out: OptOut, *, now: datetime) -> None:
         """Open an episode."""
-        episode = begun(opt_out, entry.person.person_id, now=now)
+        episode = begun(opt_out, entry.person.person_id, now=now, episodes=entry.episodes)
         entry.episodes.append(episode)
         self._episodes.append(episode)
 
@@ -157,12 +157,12 @@ class Roster:
                 known.append(entry)
 
 
-def begun(opt_out: OptOut, person_id: str, *, now: datetime) -> Unsubscribe:
-    """The episode that an opt-out begins."""
+def begun(opt_out: OptOut, person_id: str, *, now: datetime, episodes: Iterable[Unsubscribe] = ()) -> Unsubscribe:
+    """The episode that an opt-out begins for a person with these ones."""
     return Unsubscribe(
         unsubscribe_id=new_id(),
         person_id=person_id,
-        opted_out_at=opt_out.at,
+        opted_out_at=begins(opt_out, episodes),
         source=opt_out.source,
         detail=opt_out.detail,
         recorded_at=now,

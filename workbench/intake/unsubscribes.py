@@ -179,6 +179,8 @@ def refusal_of(row: UnsubscribeRow) -> str:
     """Why a row that names nobody who is known can't come in."""
     if row.row.reason:
         return row.row.reason
+    if row.email_as_given.count("@") > 1:
+        return "the cell holds more than one address; give each a row of its own"
     if row.email_as_given:
         return "this can't be an e-mail address"
     return "nobody in the register has this id" if row.named.external_id else "the row names nobody: no id, no address"
@@ -199,9 +201,8 @@ def read(row: Row, found: columns.Columns, reading: Reading, note: Callable[[int
         note=lambda problem: note(row.line, problem),
     )
     # Not checked for syntax: an odd address that mail once went to must be able to opt out.
-    return UnsubscribeRow(
-        row, Sought(external_id=person, record_ids=_record_ids(person), email=normalize_address(email)), email, opt_out
-    )
+    meant = normalize_address(values.undecorated(email))
+    return UnsubscribeRow(row, Sought(external_id=person, record_ids=_record_ids(person), email=meant), email, opt_out)
 
 
 def _record_ids(person: str) -> tuple[str, ...]:

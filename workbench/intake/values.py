@@ -25,6 +25,9 @@ FIRST_YEAR, LAST_YEAR = 1990, 2200
 
 YES = frozenset(("yes", "y", "true", "t", "1", "x", "on", "unsubscribed", "optedout", "optout", "ja", "oui", "si", "sí"))
 NO = frozenset(("", "no", "n", "false", "f", "0", "off", "subscribed", "optedin", "optin", "nein", "non"))
+BLANK = " -–—"
+BESIDE_A_WORD = " -–—_./'\u2019\u00a0"
+"""What may stand beside the letters of a plain no, as in "opted-in"."""
 SOURCES = {
     **{source.replace("_", ""): source for source in UNSUBSCRIBE_SOURCES},
     "clickedlink": "clicked_link",
@@ -63,8 +66,9 @@ def yes_or_no(text: str) -> bool:
     word = "".join(c for c in text.casefold() if c.isalnum())
     if word in YES:
         return True
-    if word in NO and (word or not text.strip(" -–—")):
-        return False
+    beside = "".join(c for c in text if not c.isalnum())
+    if word in NO and (not beside.strip(BESIDE_A_WORD) if word else not text.strip(BLANK)):
+        return False  # "no?" and "≠0" are no plain no
     raise ValueError("the value is neither yes nor no")
 
 
@@ -144,6 +148,20 @@ def address(text: str) -> str:
     if not found:
         raise ValueError("the e-mail address can't be one")
     return found
+
+
+def undecorated(text: str) -> str:
+    """An address without what mail programs and spreadsheets put around it, as in ``<jane@example.com>;``; "" for several addresses."""
+    text = text.strip()
+    if text.count("@") > 1 and re.search(r"[;,\s]", text):
+        return ""
+    text = re.sub(r"^mailto:", "", text.lstrip("<"), flags=re.IGNORECASE)
+    domain = text.rpartition("@")[2]
+    bare = text[: len(text) - len(domain)] + domain.rstrip("<>;,.\"'")
+    for quote in "'\"":
+        if len(bare) < len(text) and bare.startswith(quote) and bare.count(quote) == 1:
+            bare = bare[1:]
+    return bare
 
 
 Refuse = Callable[[int, str], None]
