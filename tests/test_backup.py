@@ -271,3 +271,26 @@ def test_whatever_a_folder_is_called_its_register_is_in_it(tmp_path: Path) -> No
         Workbench.restore(tmp_path / f"{n}.zip", tmp_path / f"again {name}")
         with Workbench.open(tmp_path / f"again {name}") as again:
             assert list(again.people()["email"]) == [f"person{n}@example.com"]
+
+
+def test_settings_of_jupyter_are_neither_packed_nor_unpacked(used: World, tmp_path: Path) -> None:
+    """Jupyter runs the programs that lie there; an archive made elsewhere may hold one."""
+    program = used.folder / ".jupyter" / "jupyter_server_config.py"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text("raise SystemExit", encoding="utf-8")
+    used.wb.backup(tmp_path / "backup.zip")
+    shutil.rmtree(program.parent)
+    with zipfile.ZipFile(tmp_path / "backup.zip") as source, zipfile.ZipFile(tmp_path / "odd.zip", "w") as target:
+        assert not any(name.startswith(".jupyter") for name in source.namelist())
+        for info in source.infolist():
+            content = source.read(info)
+            if info.filename == "manifest.json":
+                manifest = json.loads(content)
+                digest = hashlib.sha256(b"raise SystemExit").hexdigest()
+                manifest["files"][".jupyter/jupyter_server_config.py"] = {"size": 16, "sha256": digest}
+                target.writestr(".jupyter/jupyter_server_config.py", "raise SystemExit")
+                content = json.dumps(manifest).encode()
+            target.writestr(info, content)
+    Workbench.restore(tmp_path / "odd.zip", tmp_path / "back")
+    assert (tmp_path / "back" / "workbench.toml").is_file()
+    assert not (tmp_path / "back" / ".jupyter").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sqlite3
@@ -301,3 +302,35 @@ def test_the_help_of_a_command_that_does_not_exist_says_that_it_does_not(
 ) -> None:
     assert run(words) == 2
     assert "No such command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["restore", "FILE", "back"],
+        ["consent", "import", "FILE"],
+        ["trail", "check", "FILE", "--vkey", "x"],
+        ["trail", "timestamp", "add", "FILE", "--ca", "FILE"],
+        ["import", "people", "FILE"],
+        ["import", "unsubscribes", "FILE"],
+        ["report", "verify", "FILE"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("kind", ["pipe", "/dev/zero"])
+def test_what_may_never_end_is_not_read(
+    words: list[str],
+    kind: str,
+    world: Callable[..., World],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(world().folder))
+    if kind == "pipe":
+        kind = str(tmp_path / "pipe")
+        os.mkfifo(kind)
+    assert run([kind if word == "FILE" else str(tmp_path / word) if word == "back" else word for word in words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("workbench: ")
+    assert "defect" not in said

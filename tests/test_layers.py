@@ -61,7 +61,7 @@ FLOORS = (
     ("charts", "handout", "preview"),
     ("consent", "trail"),
     ("person", "spreadsheet"),
-    ("counted", "environment", "errors", "months", "said"),
+    ("counted", "environment", "errors", "handed_in", "months", "said"),
 )
 """Top first."""
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from workbench import timestamps
+from workbench import handed_in, timestamps
 from workbench.desk import Desk
 from workbench.errors import SettingsError, TrailError
 from workbench.org import OrgError, OrgUnreachableError
@@ -145,13 +145,9 @@ def _sha256(content: bytes) -> str:
 
 def _read(file: Path, what: str) -> bytes:
     try:
-        with file.open("rb") as content:
-            found = content.read(LARGEST_FILE + 1)
+        return handed_in.read(file, most=LARGEST_FILE)
     except OSError as error:
         raise TrailError(f"{what} can't be read ({error.strerror})", "Check the file's name and permissions.") from None
-    if len(found) > LARGEST_FILE:
-        raise TrailError(f"{what} has more than {LARGEST_FILE:,} bytes", "Name the file that you meant.")
-    return found
 
 
 def _write_new(file: Path, content: bytes) -> None:

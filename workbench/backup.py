@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from workbench import handed_in
 from workbench.desk import Desk
 from workbench.errors import InputError, NotAllowedError, StoreError
 from workbench.settings import FILE as SETTINGS
@@ -32,7 +33,8 @@ from workbench.trail import TrailRow, VerifierKey, events, leaf_time, verify_tra
 
 REGISTER, MANIFEST = "register.db", "manifest.json"
 FORM = "workbench-backup/1"
-LEFT_OUT = frozenset({"locks", REGISTER, f"{REGISTER}-wal", f"{REGISTER}-shm", f"{REGISTER}-journal"})
+JUPYTER = ".jupyter"  # settings that `workbench lab` writes anew; Jupyter would run a program that was put there
+LEFT_OUT = frozenset({"locks", JUPYTER, REGISTER, f"{REGISTER}-wal", f"{REGISTER}-shm", f"{REGISTER}-journal"})
 BLOCK = 1 << 20
 LARGEST_MANIFEST = 512 << 20  # bytes; a million evidence files are named in a quarter of it
 NO_BACKUP = "this file is no backup, or it is damaged"
@@ -197,7 +199,8 @@ def _whole(file: Path, *, into: Path | None = None) -> tuple[str, dict[str, Any]
             if any(str(parent) in listed for parent in _inside(name).parents):
                 raise ValueError
             with archive.open(name) as content:
-                found = _poured(content, None) if into is None else _kept(content, into / _inside(name))
+                kept = into is not None and _inside(name).parts[0] != JUPYTER
+                found = _kept(content, into / _inside(name)) if into and kept else _poured(content, None)
             if found != expected:
                 raise ValueError
     with file.open("rb") as whole:
@@ -240,6 +243,8 @@ def _inside(name: str) -> PurePosixPath:
 
 
 def _manifest(file: Path) -> dict[str, Any]:
+    with _readable(file):
+        handed_in.check(file)
     with _plainly(), _readable(file), zipfile.ZipFile(file) as archive:
         if archive.getinfo(MANIFEST).file_size > LARGEST_MANIFEST:
             raise ValueError

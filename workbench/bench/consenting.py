@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench import views, withdrawal
+from workbench import handed_in, views, withdrawal
 from workbench.bench.opened import Opened
 from workbench.consent import Consent, Evidence
 from workbench.errors import InputError
 from workbench.preview import LARGEST_SHOWN
 from workbench.store import consent_states, consents, operators, people
 from workbench.trail import events, leaf_time
+
+LARGEST_EXPORT = 512 << 20  # bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +182,7 @@ class Consenting(Opened):
 
         self._require("analyst", "admin")
         try:
-            content = Path(file).read_bytes()
+            content = handed_in.read(Path(file), most=LARGEST_EXPORT)
         except OSError as error:
             raise InputError(f"the file can't be read ({error.strerror})", "Check the path and its permissions.") from None
         return take_in(self._desk, content, Path(evidence_dir) if evidence_dir is not None else None)

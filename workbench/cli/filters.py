@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from workbench import handed_in
 from workbench.errors import InputError
 
 FLAGS = ("unsubscribed", "consent")
@@ -67,6 +68,9 @@ def moment(text: str, *, name: str) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+LARGEST_TEXT = 64 << 20  # bytes
+
+
 def text_file(path: Path, *, what: str) -> str:
     """A small text file in UTF-8.
 
@@ -74,7 +78,7 @@ def text_file(path: Path, *, what: str) -> str:
         InputError: it can't be read, or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return handed_in.read(path, most=LARGEST_TEXT).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{what} is not UTF-8 text", "Save it as UTF-8.") from None
     except OSError as error:
