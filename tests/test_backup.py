@@ -273,7 +273,8 @@ def test_whatever_a_folder_is_called_its_register_is_in_it(tmp_path: Path) -> No
             assert list(again.people()["email"]) == [f"person{n}@example.com"]
 
 
-def test_settings_of_jupyter_are_neither_packed_nor_unpacked(used: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", [".jupyter", ".JUPYTER", ".jupyter."])
+def test_settings_of_jupyter_are_neither_packed_nor_unpacked(folder: str, used: World, tmp_path: Path) -> None:
     """Jupyter runs the programs that lie there; an archive made elsewhere may hold one."""
     program = used.folder / ".jupyter" / "jupyter_server_config.py"
     program.parent.mkdir(exist_ok=True)
@@ -287,10 +288,10 @@ def test_settings_of_jupyter_are_neither_packed_nor_unpacked(used: World, tmp_pa
             if info.filename == "manifest.json":
                 manifest = json.loads(content)
                 digest = hashlib.sha256(b"raise SystemExit").hexdigest()
-                manifest["files"][".jupyter/jupyter_server_config.py"] = {"size": 16, "sha256": digest}
-                target.writestr(".jupyter/jupyter_server_config.py", "raise SystemExit")
+                manifest["files"][f"{folder}/jupyter_server_config.py"] = {"size": 16, "sha256": digest}
+                target.writestr(f"{folder}/jupyter_server_config.py", "raise SystemExit")
                 content = json.dumps(manifest).encode()
             target.writestr(info, content)
     Workbench.restore(tmp_path / "odd.zip", tmp_path / "back")
     assert (tmp_path / "back" / "workbench.toml").is_file()
-    assert not (tmp_path / "back" / ".jupyter").exists()
+    assert not (tmp_path / "back" / folder).exists()

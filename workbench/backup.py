@@ -199,7 +199,9 @@ def _whole(file: Path, *, into: Path | None = None) -> tuple[str, dict[str, Any]
             if any(str(parent) in listed for parent in _inside(name).parents):
                 raise ValueError
             with archive.open(name) as content:
-                kept = into is not None and _inside(name).parts[0] != JUPYTER
+                kept = (
+                    _inside(name).parts[0].casefold().rstrip(". ") != JUPYTER
+                )  # as file systems that ignore these would find it
                 found = _kept(content, into / _inside(name)) if into and kept else _poured(content, None)
             if found != expected:
                 raise ValueError

@@ -10,6 +10,7 @@ import codecs
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, islice
@@ -200,13 +201,28 @@ class _Swallowed:
     delimiter: str
     width: int
 
-    def __call__(self, later: Sequence[str]) -> bool:
-        """Whether one of a record's lines but its first looks like a row: as many cells, and an address or no prose."""
-        least = self.width - 1
+    def __call__(self, cells: Sequence[str]) -> bool:
+        """Whether a line within one of the cells looks like a row, or like its part on this side of the quotation mark."""
         return self.width > 0 and any(
-            line.count(self.delimiter) >= least and ("@" in line or (least > 0 and f"{self.delimiter} " not in line))
-            for line in later
+            self._has_a_row(place, cell) for place, cell in enumerate(cells) if "\n" in cell or "\r" in cell
         )
+
+    def _has_a_row(self, place: int, cell: str) -> bool:
+        first, *middle, last = re.split(r"\r\n|\r|\n", cell)
+        return (
+            self._is_like_a_row(first, beside=place)
+            or self._is_like_a_row(last, beside=self.width - 1 - place)
+            or any(self._is_like_a_row(line, beside=0) for line in middle)
+        )
+
+    def _is_like_a_row(self, line: str, *, beside: int) -> bool:
+        """As many cells as a row has, with those ``beside`` the cell; one is an address, or none begins with a space as prose does."""
+        mark = re.escape(self.delimiter)
+        address = re.search(rf"(^|{mark})[^\s@{mark}]+@[^\s@{mark}]+({mark}|$)", line)
+        if self.width == 1:
+            return address is not None
+        prose = f"{self.delimiter} " in line
+        return 0 < line.count(self.delimiter) >= self.width - 1 - beside and (address is not None or not prose)
 
 
 def _plain_records(lines: Sequence[str], delimiter: str, swallowed: _Swallowed) -> tuple[list[int], list[list[str]]]:
@@ -220,7 +236,7 @@ def _plain_records(lines: Sequence[str], delimiter: str, swallowed: _Swallowed) 
         end = 0
         for record in reader:
             begin, end = end, reader.line_num
-            if end - begin > 1 and swallowed(lines[begin + 1 : end]):
+            if end - begin > 1 and swallowed(record):
                 break
             records.append(record)
             ends.append(end)
@@ -237,7 +253,7 @@ def _record(lines: _Lines, delimiter: str, swallowed: _Swallowed) -> Row:
         cells = next(csv.reader(lines if lines.may_span else islice(lines, 1), delimiter=delimiter, strict=True))
     except csv.Error as error:
         return Row(first, (lines.give_back_all_but_first(),), _csv_reason(str(error)))
-    if swallowed(lines.later()):
+    if swallowed(cells):
         return Row(first, (lines.give_back_all_but_first(),), LEFT_OPEN)
     if lines.cut:
         return Row(first, tuple(cell[:1000] for cell in cells), TOO_LARGE)

@@ -66,6 +66,7 @@ def command(workspace: Path, *, port: int = 0, open_browser: bool = False) -> tu
     """
     words = [
         sys.executable,
+        "-P",  # no module of the folder in which somebody happens to stand
         "-m",
         "jupyterlab",
         "--ServerApp.ip=127.0.0.1",
