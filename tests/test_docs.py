@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason=
 def site(source: Path, out: Path) -> tuple[int, list[str]]:
     """Make the site of a source tree; the exit code, and what Sphinx complained of, without the way to the file."""
     words = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-n", "-c", str(source / "docs"), str(source), str(out)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    english = os.environ | {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}  # its words are looked at
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=english)
     return done.returncode, [line.removeprefix(f"{source}/") for line in done.stderr.splitlines() if "WARNING" in line]
 
 
@@ -93,8 +95,8 @@ def test_dead_links_and_lost_pages_are_found(tmp_path: Path) -> None:
     assert code != 0
     missed = [complaint for complaint in PLANTED.values() if not any(complaint in line for line in complaints)]
     assert missed == [], complaints
-    lost = "docs/lost.md: WARNING: document isn't included in any toctree"
-    assert any(line.startswith(lost) for line in complaints), complaints
+    lost = [line for line in complaints if "lost.md" in line and "document isn't included in any toctree" in line]
+    assert len(lost) == 1, complaints
     assert len(complaints) == len(PLANTED) + 1
 
 
