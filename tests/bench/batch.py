@@ -151,7 +151,7 @@ def ours(case: Case, *, slow: bool = False) -> tuple[float, float]:
         env = os.environ | {"WORKBENCH_CLIENT_ID": org.client_id, "WORKBENCH_CLIENT_SECRET": org.client_secret}
         words = [sys.executable, "-m", "workbench", "batch", "run", case.batch, "--workspace", str(workspace)]
         seconds, peak, said = _timed(words, env)
-    if f"{case.people} of {case.people} people resubscribed" not in said:
+    if f"{case.people:,} of {case.people:,} people resubscribed" not in said:
         raise SystemExit(f"the run ended otherwise: {said[-500:]}")
     return seconds, peak
 
