@@ -25,7 +25,20 @@ pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason=
 
 def site(source: Path, out: Path) -> tuple[int, list[str]]:
     """Make the site of a source tree; the exit code, and what Sphinx complained of, without the way to the file."""
-    words = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-n", "-c", str(source / "docs"), str(source), str(out)]
+    words = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "--no-color",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-n",
+        "-c",
+        str(source / "docs"),
+        str(source),
+        str(out),
+    ]
     english = os.environ | {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}  # its words are looked at
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=english)
     return done.returncode, [line.removeprefix(f"{source}/") for line in done.stderr.splitlines() if "WARNING" in line]
