@@ -196,17 +196,20 @@ def _whole(file: Path, *, into: Path | None = None) -> tuple[str, dict[str, Any]
             entry = archive.getinfo(name)
             if entry.file_size != expected["size"] or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError  # other compressions, which we never write, end in errors of their own where they are spoilt
-            if any(str(parent) in listed for parent in _inside(name).parents):
+            place = _inside(name)
+            if any(str(parent) in listed for parent in place.parents):
                 raise ValueError
             with archive.open(name) as content:
-                kept = (
-                    _inside(name).parts[0].casefold().rstrip(". ") != JUPYTER
-                )  # as file systems that ignore these would find it
-                found = _kept(content, into / _inside(name)) if into and kept else _poured(content, None)
+                found = _poured(content, None) if into is None or _is_jupyters(place) else _kept(content, into / place)
             if found != expected:
                 raise ValueError
     with file.open("rb") as whole:
         return hashlib.file_digest(whole, "sha256").hexdigest(), listed
+
+
+def _is_jupyters(place: PurePosixPath) -> bool:
+    """Whether Jupyter would find it among its settings, on file systems too that ignore case, or dots and blanks at an end."""
+    return place.parts[0].casefold().rstrip(". ") == JUPYTER
 
 
 def _check_room(folder: Path, needed: int) -> None:

@@ -24,9 +24,6 @@ from workbench.errors import InputError
 if TYPE_CHECKING:
     from workbench.bench import Workbench
 
-if TYPE_CHECKING:
-    pass
-
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file with a header line.")]
 MapOption = Annotated[
     list[str] | None,

@@ -137,16 +137,17 @@ def passed_over(header: Sequence[str], found: Columns) -> tuple[str, ...]:
 
 def _named(number: int, name: str) -> str:
     """A column in a sentence: by its place in the row where its name looks like data, for a sentence must not show addresses."""
-    return f"number {number}" if _like_data(name) else repr(name[:40])
+    return f"number {number}" if like_data(name) else repr(name[:40])
 
 
 def _mapped(field: str, name: str) -> str:
     return (
-        f"the name {field} over it" if _like_data(name) else f"--map {field}={name[:40]!r} (mapping={{{field!r}: {name[:40]!r}}})"
+        f"the name {field} over it" if like_data(name) else f"--map {field}={name[:40]!r} (mapping={{{field!r}: {name[:40]!r}}})"
     )
 
 
-def _like_data(name: str) -> bool:
+def like_data(name: str) -> bool:
+    """Whether a column's name is rather a cell: it may be a person's data, is not quoted and not kept."""
     return "@" in name or re.search(r"\d{5}", name) is not None
 
 
@@ -210,6 +211,6 @@ def _position(header: Sequence[str], field: str, columns: Sequence[str], *, mapp
 
 def _found(header: Sequence[str]) -> str:
     """The column names for a sentence, unless the first line holds data: an error must not show addresses."""
-    if any(_like_data(name) for name in header):
+    if any(like_data(name) for name in header):
         return said("its first line seems to hold data, not the names of {count} columns", count=len(header))
     return said("it has {columns}", columns=", ".join(name[:40] or "(no name)" for name in header[:40]))

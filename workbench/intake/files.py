@@ -22,6 +22,9 @@ from workbench.said import kept, said
 LARGEST_CELL = 1_000_000  # characters
 TOO_LARGE = f"a cell has more than {LARGEST_CELL:,} characters"
 MOST_READ_AGAIN = 20_000_000  # characters behind quotation marks that nobody closes; then lines are read one by one
+AT_HAND = (
+    5_000  # lines: behind a quotation mark that nobody closed all that follow may be held, and are not looked through for each
+)
 LONGEST_LINE = 4_000_000  # characters; a file without line ends must not fill the memory
 PIECE = 256 * 1024  # bytes
 DELIMITERS = (",", ";", "\t", "|")
@@ -286,11 +289,11 @@ class _Lines(Iterator[str]):
         return self._above + self._next + 1
 
     def waiting(self) -> list[str]:
-        """The lines at hand that were not taken yet; none at the end of the file."""
+        """The next lines that were not taken yet, some thousands at most; none at the end of the file."""
         self.begin_record()
         if self._next == len(self._lines):
             self._read_on()
-        return self._lines[self._next :] if self._next else self._lines
+        return self._lines[self._next : self._next + AT_HAND]
 
     def take(self, number: int) -> None:
         """So many of the lines at hand were read."""

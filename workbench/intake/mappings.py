@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import InputError
+from workbench.intake.columns import like_data
 
 FILE = "mappings.json"
 MOST = 200
-LIKE_DATA = re.compile(r"@|\d{5}")
-"""A "column" of this kind is the first line of a file without a header: it may be a person's data, and is not kept."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Mappings:
         Raises:
             InputError: the file of mappings can't be read or written.
         """
-        if any(LIKE_DATA.search(name) for name in header):
+        if any(map(like_data, header)):  # the first line of a file without a header
             return
         before, key = self._kept(), _key(kind, header)
         kept = {k: m for k, m in before.items() if k != key} | ({key: dict(mapping)} if mapping else {})

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import handed_in
 from workbench.errors import ReportError
 from workbench.person import new_id
 from workbench.reports.catalogue import Template, template
@@ -264,8 +265,10 @@ def _write(path: Path, text: str) -> None:
 
 def _digest(path: Path) -> tuple[str, bytes]:
     """SHA-256 of a file, and its first bytes."""
-    if path.exists() and not path.is_file():  # a device or a pipe may never end
-        raise ReportError("this is no file", "Name a file of an issued report.")
+    try:
+        handed_in.check(path)
+    except OSError:
+        raise ReportError("this is no file", "Name a file of an issued report.") from None
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
